@@ -1,0 +1,202 @@
+"""`recorderd calls` and `recorderd show`: find calls, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recorderd.config import find_config, load
+from recorderd.errors import UsageError
+from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.units import NS_PER_S, WallNs
+
+if TYPE_CHECKING:
+    import argparse
+
+    from recorderd.store.catalogue import Entry
+
+Record = dict[str, Any]
+
+CALLS_MAX = 100_000
+"""Ten years of a small office; a search that finds more wants a narrower question."""
+
+
+def calls(options: argparse.Namespace) -> int:
+    """List the calls that match, oldest first."""
+    config = load(find_config(options.config))
+    zone = ZoneInfo(config.site.time_zone)
+    with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
+        entries = catalogue.find(
+            number=options.number,
+            since=None if options.since is None else moment(options.since, zone, end=False),
+            until=None if options.until is None else moment(options.until, zone, end=True),
+            line=options.line,
+            direction=options.direction,
+            limit=CALLS_MAX,
+        )
+    records = [entry.record for entry in reversed(entries)]
+    if options.json:
+        print(json.dumps(records, ensure_ascii=False, indent=1))
+    else:
+        print_calls(records, Console())
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """One call: everything its record holds."""
+    config = load(find_config(options.config))
+    with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
+        entry = catalogue.get(options.id)
+    if options.json:
+        print(json.dumps(entry.record, ensure_ascii=False, indent=1))
+    else:
+        print_call(entry, Console())
+    return 0
+
+
+def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
+    """A date or time as a person writes it; a whole day for `--to` means its end.
+
+    Takes `2026-11-23`, `2026-11-23T18:45`, ISO 8601 with or without offset (without: the site's
+    time zone), `today` and `yesterday`.
+    """
+    words = {"today": 0, "yesterday": 1}
+    try:
+        if text in words:
+            day = datetime.now(zone).date() - timedelta(days=words[text])
+            text = day.isoformat()
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no time: write 2026-11-23, 2026-11-23T18:45, today or yesterday"
+        ) from None
+    if len(text) <= len("2026-11-23") and end:
+        at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone)
+    return WallNs(round(at.timestamp() * NS_PER_S))
+
+
+def print_calls(records: list[Record], console: Console) -> None:
+    """A table of calls for people."""
+    if not records:
+        console.print("no calls match")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    table.add_column("started", no_wrap=True)
+    table.add_column("line", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("other party", min_width=12, overflow="fold")
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("outcome")
+    for record in records:
+        table.add_row(
+            record["id"][:8],
+            record["started_at"][:19].replace("T", " "),
+            escape(record["line"]),
+            {"inbound": "in", "outbound": "out", "unknown": "?"}[record["direction"]],
+            escape(other_party(record)),
+            length(record),
+            escape(outcome(record)),
+        )
+    console.print(table)
+    console.print(f"{len(records)} call{'s' if len(records) != 1 else ''}")
+
+
+def other_party(record: Record) -> str:
+    """The number and name of whoever is at the other end, or why there is none."""
+    if record["direction"] == "outbound":
+        return record["dialled"] or "(number unknown)"
+    caller = record["caller"]
+    words = [caller["number"] or "", caller["name"] or ""]
+    text = " ".join(word for word in words if word)
+    return text or (f"({caller['absence']})" if caller["absence"] else "(no caller ID)")
+
+
+def length(record: Record) -> str:
+    """Minutes and seconds of conversation."""
+    if record["disposition"] == "missed" or record["duration_s"] is None:
+        return "-"
+    minutes, seconds = divmod(round(record["duration_s"]), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def outcome(record: Record) -> str:
+    """Disposition, with what is remarkable about the recording."""
+    words = [record["disposition"]]
+    if record["disposition"] == "not-recorded":
+        words.append(record["reason"] or "")
+    if record["cut"]:
+        words.append("cut")
+    if record["gaps"]:
+        words.append(f"{len(record['gaps'])} gap{'s' if len(record['gaps']) != 1 else ''}")
+    notice = record["notice"]
+    if notice is not None and not notice["completed"]:
+        words.append("notice not finished")
+    return ", ".join(word for word in words if word)
+
+
+def print_call(entry: Entry, console: Console) -> None:
+    """One call for people."""
+    record = entry.record
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for key, value in _rows(record):
+        table.add_row(key, escape(value))
+    console.print(table)
+    for segment in record["segments"]:
+        seconds = segment["frames"] / record["audio"]["sample_rate_hz"]
+        console.print(
+            f"  {entry.folder / segment['file']}  {seconds:.1f} s", soft_wrap=True, markup=False
+        )
+
+
+def _rows(record: Record) -> list[tuple[str, str]]:
+    rows = [
+        ("call", record["id"]),
+        ("line", f"{record['line']} ({record['direction']}) at {record['site']}"),
+        ("other party", other_party(record)),
+        ("began", record["started_at"]),
+        ("answered", record["answered_at"] or "-"),
+        ("ended", record["ended_at"] or "-"),
+        ("length", length(record)),
+        ("outcome", outcome(record)),
+        ("notice", _notice(record)),
+    ]
+    rows += [
+        (
+            "gap",
+            f"{_seconds(record, gap['first_frame'])} for {_seconds(record, gap['frames'])}: {gap['cause']}",
+        )
+        for gap in record["gaps"]
+    ]
+    rows += [
+        ("hook flash", f"{flash['at']} ({flash['duration_ms']} ms)") for flash in record["flashes"]
+    ]
+    rows += [
+        ("call waiting", f"{other['at']} {other['caller']['number'] or other['caller']['absence']}")
+        for other in record["call_waiting"]
+    ]
+    return rows
+
+
+def _notice(record: Record) -> str:
+    notice = record["notice"]
+    if notice is None:
+        return f"none: {record['notice_reason']}" if record["notice_reason"] else "none"
+    played = _seconds(record, notice["frames"])
+    end = "to its end" if notice["completed"] else f"broken off: {record['notice_reason']}"
+    return f"{notice['clip']}, {played} played, {end}"
+
+
+def _seconds(record: Record, frames: int) -> str:
+    return f"{frames / record['audio']['sample_rate_hz']:.2f} s"

@@ -1,0 +1,119 @@
+"""The command line: parses the arguments, runs one command, turns errors into exit codes.
+
+Exit 0 done, 1 failed, 2 wrong usage, 78 wrong configuration (EX_CONFIG of sysexits.h; the service
+manager does not restart on it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from recorderd import __version__
+from recorderd.errors import ConfigError, RecorderdError, UsageError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIG = 78
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    # Each command's code is imported when it runs: `recorderd calls` opens no sound library.
+    command = importlib.import_module(f"recorderd.cli.{options.module}")
+    try:
+        return int(getattr(command, options.function)(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    except UsageError as error:
+        print(f"recorderd: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except RecorderdError as error:
+        print(f"recorderd: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    parser = argparse.ArgumentParser(
+        prog="recorderd", description="A call recorder for a small office."
+    )
+    parser.add_argument("--version", action="version", version=f"recorderd {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    _command(commands, "run", "the recorder, until it is told to stop", "run", "run")
+    _command(
+        commands, "check", "look through the configuration: all errors at once", "check", "run"
+    )
+    _demo(commands)
+    _calls(commands)
+    show = _command(commands, "show", "one call", "calls", "show")
+    show.add_argument("id", metavar="ID", help="a call's id, or the first letters of it")
+    _json(show)
+    _json(_command(commands, "status", "what the recorder is doing now", "status", "status"))
+    devices = commands.add_parser("devices", help="what this box offers: cards, modems, GPIO chips")
+    devices.set_defaults(module="devices", function="devices")
+    _json(devices)
+    recover = _command(commands, "recover", "seal what a crash left behind", "recover", "recover")
+    recover.add_argument(
+        "--rebuild", action="store_true", help="drop the catalogue and make it again from the calls"
+    )
+    return parser
+
+
+def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser("demo", help="a simulated office day on the real code, no hardware")
+    demo.set_defaults(module="demo", function="demo")
+    demo.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("recorderd-demo"),
+        metavar="DIR",
+        help="where the recordings go (default: ./recorderd-demo)",
+    )
+    demo.add_argument("--real-time", action="store_true", help="let the day take a day")
+
+
+def _calls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    calls = _command(commands, "calls", "find calls", "calls", "calls")
+    calls.add_argument("--number", metavar="N", help="the other party's number, or its last digits")
+    calls.add_argument("--from", dest="since", metavar="T", help="from this date or time on")
+    calls.add_argument("--to", dest="until", metavar="T", help="up to this date or time")
+    calls.add_argument("--line", metavar="L", help="the line's name")
+    calls.add_argument(
+        "--direction", metavar="D", choices=["inbound", "outbound", "unknown"], help="in or out"
+    )
+    _json(calls)
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    meaning: str,
+    module: str,
+    function: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=meaning, description=meaning)
+    parser.set_defaults(module=module, function=function)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="default: $RECORDERD_CONFIG, else /etc/recorderd/recorderd.toml",
+    )
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON value on standard output")

@@ -1,0 +1,362 @@
+"""Every key of the configuration file, once: name, kind, range, default, need and meaning.
+
+The loader, the JSON Schema and the check of the example file are all made from `FILE`. The names
+are those of the dataclasses in values.py. Where a range comes from the world outside, its reason
+stands beside it; the others keep a slip of the keyboard from becoming a setting.
+"""
+
+from __future__ import annotations
+
+from recorderd.config.kinds import ANY_TEXT, MAYBE_TEXT, Choice, Number, Table, Text
+
+_FILE_NAME_PART = "ASCII letters, digits and hyphens, first a letter or digit"
+"""Both names become parts of file names, which travel to SD cards, Windows and S3."""
+
+_CHANNELS = 32  # far more than a sound card beside a telephone line has
+_RATE_LOW_HZ = 8000  # the telephone band ends at 3400 Hz (ITU-T G.711 samples it at 8000 Hz)
+_RATE_HIGH_HZ = 192_000  # of the fastest sound cards
+
+_SITE = Table(
+    name="site",
+    meaning="The place where the recorder stands.",
+    presence="required",
+    keys=(
+        Text(
+            name="name",
+            meaning="Name of the place, written into every call record.",
+            needed="always",
+            pattern=r"[A-Za-z0-9][A-Za-z0-9-]*",
+            longest=64,
+            form=_FILE_NAME_PART,
+        ),
+        Text(
+            name="country",
+            meaning="Country of the telephone network: sets hook and ring times.",
+            needed="always",
+            pattern=r"[A-Za-z]{2}",
+            form='an ISO 3166 country code of two letters, as in "JP"',
+        ),
+        Text(
+            name="time_zone",
+            meaning="Time zone in which times are shown and files are named.",
+            needed="always",
+            form='a name of the IANA time zone database, as in "Asia/Tokyo"',
+        ),
+    ),
+)
+
+_STORAGE = Table(
+    name="storage",
+    meaning="Where recordings are kept, how, and for how long.",
+    presence="defaulted",
+    keys=(
+        Text(
+            name="directory",
+            meaning="Folder of all recordings; a relative one starts at this file's folder.",
+            default="/var/lib/recorderd",
+            form="a folder",
+        ),
+        Choice(
+            name="format",
+            meaning="File format of recordings: flac is lossless and about half the size of wav.",
+            default="flac",
+            choices=("flac", "wav"),
+        ),
+        # Sealing a longer one would keep the writer busy for longer than the watchdog waits.
+        Number(
+            name="segment_s",
+            meaning="Length of one file of a recording.",
+            default=60,
+            low=5,
+            high=900,
+            unit="seconds",
+        ),
+        Number(
+            name="retention_days",
+            meaning="Recordings are kept this long, then erased.",
+            default=180,
+            low=1,
+            high=36_500,
+            unit="days",
+        ),
+        Number(
+            name="free_min_mb",
+            meaning="Space to leave free on the disk.",
+            default=500,
+            low=50,
+            high=1_000_000,
+            unit="megabytes",
+        ),
+    ),
+)
+
+_AUDIO = Table(
+    name="audio",
+    meaning="The sound card that hears the line.",
+    presence="required",
+    keys=(
+        Choice(
+            name="driver",
+            meaning="pyaudio is a sound card; sim is the simulator.",
+            needed="always",
+            choices=("pyaudio", "sim"),
+        ),
+        Text(
+            name="device",
+            meaning="Name of the sound card, or a part of it that no other card has.",
+            needed="with-hardware",
+            form="the name of a sound card as `recorderd devices` lists it",
+        ),
+        Number(
+            name="capture_rate_hz",
+            meaning="Sampling rate at which the card is read.",
+            default=48_000,
+            low=_RATE_LOW_HZ,
+            high=_RATE_HIGH_HZ,
+            unit="hertz",
+        ),
+        Number(
+            name="record_rate_hz",
+            meaning="Sampling rate of recordings, at most the capture rate.",
+            default=8000,
+            low=_RATE_LOW_HZ,
+            high=_RATE_HIGH_HZ,
+            unit="hertz",
+        ),
+        Number(
+            name="near_channel",
+            meaning="The card's channel with our party; the first is 1.",
+            default=1,
+            low=1,
+            high=_CHANNELS,
+            unit="channel",
+        ),
+        Number(
+            name="far_channel",
+            meaning="The card's channel with the other party; the first is 1.",
+            default=2,
+            low=1,
+            high=_CHANNELS,
+            unit="channel",
+        ),
+        Number(
+            name="pre_roll_ms",
+            meaning="Sound from before the call that each recording begins with.",
+            default=2000,
+            low=0,
+            high=20_000,
+            unit="milliseconds",
+        ),
+    ),
+)
+
+
+def _active(meaning: str) -> Choice:
+    return Choice(name="active", meaning=meaning, default="low", choices=("low", "high"))
+
+
+def _pull(pin: str) -> Choice:
+    return Choice(
+        name="pull",
+        meaning=f"Resistor inside the board that holds the {pin} pin when nothing drives it.",
+        default="up",
+        choices=("up", "down", "none"),
+    )
+
+
+def _pin(meaning: str, *, needed: bool) -> Number:
+    return Number(
+        name="pin",
+        meaning=meaning,
+        needed="with-hardware" if needed else "never",
+        low=0,
+        high=1023,  # the kernel refuses an offset beyond the chip's own lines
+        unit="pin; with rpi-gpio 0 to 27",
+    )
+
+
+_HOOK = Table(
+    name="hook",
+    meaning="The sensor that sees whether the phone is off the hook.",
+    presence="required",
+    keys=(
+        Choice(
+            name="driver",
+            meaning="rpi-gpio is RPi.GPIO or rpi-lgpio; gpiod is any Linux board; sim is the "
+            "simulator.",
+            needed="always",
+            choices=("rpi-gpio", "gpiod", "sim"),
+        ),
+        _pin("BCM number of the pin; with gpiod the chip's line offset.", needed=True),
+        _active("The level of the pin that means off-hook."),
+        _pull("hook"),
+        Text(
+            name="chip",
+            meaning="GPIO chip of both pins; only gpiod asks for it.",
+            default="/dev/gpiochip0",
+            pattern=f"/dev/{ANY_TEXT}",
+            form="a device file in /dev",
+        ),
+        Number(
+            name="hang_up_ms",
+            meaning="On-hook for longer than this ends the call; shorter is a hook flash. Left "
+            "out: as the country has it.",
+            low=300,  # above the longest dial pulse
+            high=5000,
+            unit="milliseconds",
+        ),
+    ),
+)
+
+_RING = Table(
+    name="ring",
+    meaning="The sensor that sees the line ring, read by the hook's driver.",
+    presence="optional",
+    keys=(
+        _pin("BCM number of the pin; with gpiod the chip's line offset.", needed=False),
+        _active("The level of the pin that means ringing."),
+        _pull("ring"),
+    ),
+)
+
+_MODEM = Table(
+    name="modem",
+    meaning="The modem that reports who calls.",
+    presence="optional",
+    keys=(
+        Choice(
+            name="driver",
+            meaning="serial is a modem on a serial port; sim is the simulator.",
+            default="serial",
+            choices=("serial", "sim"),
+        ),
+        Text(
+            name="port",
+            meaning="Serial port; the names in /dev/serial/by-id stay the same after a re-plug.",
+            needed="with-hardware",
+            pattern=f"/{ANY_TEXT}",
+            form="a device file, as in /dev/serial/by-id/…",
+        ),
+        Choice(
+            name="baud",
+            meaning="Speed of the serial port.",
+            default=115_200,
+            choices=(300, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400),
+            unit="bits a second",
+        ),
+    ),
+)
+
+_CLIP_FORM = 'a WAV or FLAC file, a clip that ships, or "" for none'
+
+_ANNOUNCEMENT = Table(
+    name="announcement",
+    meaning="What is played into the line when a call begins.",
+    presence="optional",
+    keys=(
+        Text(
+            name="inbound",
+            meaning="Clip for calls that come in; a relative path starts at this file's folder.",
+            default="",
+            pattern=MAYBE_TEXT,
+            form=_CLIP_FORM,
+        ),
+        Text(
+            name="outbound",
+            meaning="Clip for calls that go out.",
+            default="",
+            pattern=MAYBE_TEXT,
+            form=_CLIP_FORM,
+        ),
+        Number(
+            name="delay_ms",
+            meaning="Time from lifting the handset to the clip.",
+            default=500,
+            low=0,
+            high=10_000,
+            unit="milliseconds",
+        ),
+        Text(
+            name="output_device",
+            meaning="Name of the sound card that plays. Left out: the card that hears the line.",
+            form="the name of a sound card as `recorderd devices` lists it",
+        ),
+        Number(
+            name="output_channel",
+            meaning="The card's channel that plays; the first is 1. Left out: all of them.",
+            low=1,
+            high=_CHANNELS,
+            unit="channel",
+        ),
+        Choice(
+            name="if_not_played",
+            meaning="What to do with a call whose announcement could not be played.",
+            default="record",
+            choices=("record", "do-not-record"),
+        ),
+    ),
+)
+
+_LINE = Table(
+    name="line",
+    meaning="One telephone line; repeat the table for each.",
+    presence="repeated",
+    keys=(
+        Text(
+            name="name",
+            meaning="Name of the line; no two lines share one.",
+            needed="always",
+            pattern=r"[A-Za-z0-9][A-Za-z0-9-]*",
+            longest=32,
+            form=_FILE_NAME_PART,
+        ),
+    ),
+    tables=(_AUDIO, _HOOK, _RING, _MODEM, _ANNOUNCEMENT),
+)
+
+_ARCHIVE = Table(
+    name="archive",
+    meaning="Where `recorderd upload` copies recordings to.",
+    presence="optional",
+    keys=(
+        Text(
+            name="url",
+            meaning="Place of the archive. It holds no password: credentials come from a file.",
+            needed="always",
+            pattern=(
+                r"s3://[A-Za-z0-9][A-Za-z0-9._-]*(?:/[^\s]*)?"
+                r"|sftp://(?:[^\s/@:]+@)?[^\s/@]+(?:/[^\s]*)?"
+                r"|file:///[^\s]*"
+            ),
+            form="s3://bucket/prefix, sftp://user@host/folder or file:///folder",
+        ),
+        Text(
+            name="endpoint",
+            meaning="Address of an S3 service that is not Amazon's.",
+            default="",
+            pattern=r"(?:https?://[^\s/@]+(?:/[^\s]*)?)?",
+            form='https://host, http://host, or "" for Amazon\'s',
+        ),
+    ),
+)
+
+_SIMULATION = Table(
+    name="simulation",
+    meaning="What the simulator plays; only for lines whose drivers are sim.",
+    presence="optional",
+    keys=(
+        Text(
+            name="script",
+            meaning="A .line file, or the name of one that ships.",
+            needed="always",
+            form="a .line file",
+        ),
+    ),
+)
+
+FILE = Table(
+    name="",
+    meaning="Configuration of recorderd, the call recorder.",
+    presence="required",
+    tables=(_SITE, _STORAGE, _LINE, _ARCHIVE, _SIMULATION),
+)

@@ -1,0 +1,140 @@
+"""One call while it lives: what is known of it so far, and the record that follows from that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from recorderd.core.manifest import CallRecord, CallWaiting, Disposition, Flash, Notice
+from recorderd.units import NS_PER_S, ns_to_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recorderd.core.profile import Profile
+    from recorderd.events import AnnouncementFinished, Caller, CallerIdReported, Direction
+    from recorderd.units import ClockReading, MonoNs
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What a call record says of an announcement file."""
+
+    sha256: str
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """What the call machine must know of its line; a call keeps those it began with."""
+
+    line: str
+    site: str
+    source: Literal["hardware", "sim"]
+    profile: Profile
+    ring_is_seen: bool  # there is a ring sensor or a modem; without, no direction is known
+    record_rate_hz: int
+    inbound_clip: str  # empty: none
+    outbound_clip: str
+    delay_ms: int
+    records_without_notice: bool  # if_not_played = "record"
+    clips: Mapping[str, ClipFacts]
+    software_version: str
+    config_sha256: str
+
+    def clip_for(self, direction: Direction) -> str:
+        """The announcement for a direction; empty for none.
+
+        Where the direction cannot be known the inbound one is played: a notice too many is better
+        than a caller who was not told.
+        """
+        return self.outbound_clip if direction == "outbound" else self.inbound_clip
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """Built up fact by fact by core/call.py."""
+
+    id: str
+    settings: LineSettings
+    started_at: MonoNs
+    direction: Direction = "inbound"
+    answered_at: MonoNs | None = None
+    ended_at: MonoNs | None = None
+    found: bool = False  # it was going on already when the recorder started
+    stopped: bool = False  # the recorder was told to stop while the call went on
+    reports: list[CallerIdReported] = field(default_factory=list)  # in order of arrival
+    caller: Caller | None = None
+    call_waiting: list[CallWaiting] = field(default_factory=list)
+    dialled: str = ""
+    flashes: list[Flash] = field(default_factory=list)
+    bursts: int = 0  # ring bursts counted by the sensor
+    modem_rings: int = 0
+    longest_burst_ns: int = 0
+    ringing_since: MonoNs | None = None  # start of the burst that goes on
+    last_ring_at: MonoNs | None = None  # newest sign of ringing
+    notice: Notice | None = None
+    notice_reason: str | None = None
+    notice_pending: bool = False  # asked for, and not yet answered
+    notice_clip: str = ""  # the one that was asked for
+    forbidden: str | None = None  # why this call must not be recorded
+
+    def take_notice(self, event: AnnouncementFinished) -> None:
+        """Write down how the announcement ended."""
+        self.notice_pending = False
+        if event.error is not None:
+            self.notice_reason = event.error
+            return
+        facts = self.settings.clips[self.notice_clip]
+        played_ns = event.frames * NS_PER_S // facts.rate_hz
+        self.notice_reason = None if event.completed else "the call ended before it was over"
+        self.notice = Notice(
+            clip=self.notice_clip,
+            sha256=facts.sha256,
+            started_at=event.started_at,
+            frames=ns_to_frames(played_ns, self.settings.record_rate_hz),
+            completed=event.completed,
+        )
+
+    def withdraw_answer(self) -> None:
+        """Nobody had answered after all: the call is still only offered."""
+        self.direction = "inbound"
+        self.answered_at, self.ended_at = None, None
+        self.bursts, self.modem_rings = 0, 0  # they woke the caller-ID set; nobody heard a ring
+        self.notice_pending, self.notice_reason, self.notice = False, None, None
+
+    def record(self, reading: ClockReading) -> CallRecord:
+        """The call as known now."""
+        return CallRecord(
+            id=self.id,
+            site=self.settings.site,
+            line=self.settings.line,
+            source=self.settings.source,
+            direction=self.direction,
+            disposition=self._disposition(),
+            reason=self._reason(),
+            started_at=self.started_at,
+            answered_at=self.answered_at,
+            ended_at=self.ended_at,
+            reading=reading,
+            software_version=self.settings.software_version,
+            config_sha256=self.settings.config_sha256,
+            caller=self.caller,
+            dialled=self.dialled or None,
+            rings=max(self.bursts, self.modem_rings),
+            flashes=tuple(self.flashes),
+            call_waiting=tuple(self.call_waiting),
+            notice=self.notice,
+            notice_reason=self.notice_reason,
+            cut=self.stopped,
+        )
+
+    def _disposition(self) -> Disposition:
+        if self.answered_at is None:
+            return "missed"
+        return "recorded" if self.forbidden is None else "not-recorded"
+
+    def _reason(self) -> str | None:
+        if self.forbidden is not None:
+            return self.forbidden
+        return "the recorder was stopped during the call" if self.stopped else None

@@ -1,0 +1,255 @@
+"""The call record: one call as `call.json` holds it, and the commands that carry it to the writer.
+
+Positions (`first_frame`, `started_frame`) count frames of the *recording*, at its own rate; frame 0
+is the first frame of the pre-roll. Times are monotonic while the call lives; they become ISO 8601
+in `as_json`, by one reading of both clocks, so that all times of a call agree with each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from recorderd.units import ClockReading, MonoNs, iso
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from recorderd.events import Caller, Direction
+
+Disposition = Literal["recorded", "missed", "not-recorded"]
+GapCause = Literal["overrun", "card-lost", "card-stalled", "writer-late", "write-failed", "cut"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames that were lost and replaced by silence, so that time stays true."""
+
+    first_frame: int
+    frames: int
+    cause: GapCause
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sealed file of the recording. `sha256` is of the whole file."""
+
+    file: str
+    first_frame: int
+    frames: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """What was recorded: two channels, near then far."""
+
+    sample_rate_hz: int
+    frames: int
+    pre_roll_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The announcement as it was played; `heard` and `score` come from listening to the line."""
+
+    clip: str
+    sha256: str
+    started_at: MonoNs | None
+    frames: int  # of the recording, that the played part lasted
+    completed: bool
+    heard: bool | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    at: MonoNs
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallWaiting:
+    """Somebody else's caller ID, reported during this call."""
+
+    at: MonoNs
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Everything known of one call. Built by core/call.py, completed by the writer."""
+
+    id: str
+    site: str
+    line: str
+    source: Literal["hardware", "sim"]
+    direction: Direction
+    disposition: Disposition
+    reason: str | None
+    started_at: MonoNs  # first ring, or the off-hook edge where there was none
+    answered_at: MonoNs | None  # the off-hook edge; None: missed
+    ended_at: MonoNs | None  # the on-hook edge; None: still open, or cut
+    reading: ClockReading
+    software_version: str
+    config_sha256: str
+    caller: Caller | None = None
+    dialled: str | None = None
+    rings: int = 0
+    flashes: tuple[Flash, ...] = ()
+    call_waiting: tuple[CallWaiting, ...] = ()
+    notice: Notice | None = None
+    notice_reason: str | None = None
+    audio: Audio | None = None
+    segments: tuple[Segment, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    cut: bool = False  # the recorder died in mid-call; start-up recovery closed the record
+
+    def as_json(self, zone: tzinfo) -> dict[str, Any]:
+        """The record as `call.json` holds it, in its published order of keys."""
+        return _as_json(self, zone)
+
+
+def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
+    def when(at: MonoNs | None) -> str | None:
+        return None if at is None else iso(record.reading.wall_at(at), zone)
+
+    spoken_from = record.answered_at if record.answered_at is not None else record.started_at
+    duration_s = (
+        None if record.ended_at is None else round((record.ended_at - spoken_from) / 1e9, 3)
+    )
+    return {
+        "id": record.id,
+        "site": record.site,
+        "line": record.line,
+        "source": record.source,
+        "direction": record.direction,
+        "disposition": record.disposition,
+        "reason": record.reason,
+        "started_at": when(record.started_at),
+        "answered_at": when(record.answered_at),
+        "ended_at": when(record.ended_at),
+        "duration_s": duration_s,
+        "rings": record.rings,
+        "caller": _caller(record.caller),
+        "dialled": record.dialled,
+        "flashes": [
+            {"at": when(flash.at), "duration_ms": round(flash.duration_ns / 1e6)}
+            for flash in record.flashes
+        ],
+        "call_waiting": [
+            {"at": when(other.at), "caller": _caller(other.caller)} for other in record.call_waiting
+        ],
+        "notice": _notice(record),
+        "notice_reason": record.notice_reason,
+        "audio": None
+        if record.audio is None
+        else {
+            "sample_rate_hz": record.audio.sample_rate_hz,
+            "channels": ["near", "far"],
+            "frames": record.audio.frames,
+            "pre_roll_frames": record.audio.pre_roll_frames,
+        },
+        "segments": [
+            {
+                "file": segment.file,
+                "first_frame": segment.first_frame,
+                "frames": segment.frames,
+                "sha256": segment.sha256,
+            }
+            for segment in record.segments
+        ],
+        "gaps": [
+            {"first_frame": gap.first_frame, "frames": gap.frames, "cause": gap.cause}
+            for gap in record.gaps
+        ],
+        "masked": [],
+        "cut": record.cut,
+        "clock": {
+            "boot_id": record.reading.boot_id,
+            "synchronised": record.reading.synchronised,
+            "source": record.reading.source,
+            "monotonic_ns": record.started_at,
+        },
+        "software_version": record.software_version,
+        "config_sha256": record.config_sha256,
+    }
+
+
+def _caller(caller: Caller | None) -> dict[str, Any]:
+    if caller is None:
+        return {"number": None, "name": None, "absence": None, "source": None, "raw": None}
+    return {
+        "number": caller.number,
+        "name": caller.name,
+        "absence": caller.absence,
+        "source": caller.source,
+        "raw": caller.raw,
+        "reported_date": caller.reported_date,
+        "reported_time": caller.reported_time,
+    }
+
+
+def _notice(record: CallRecord) -> dict[str, Any] | None:
+    notice = record.notice
+    if notice is None:
+        return None
+    started_frame = None
+    if (
+        notice.started_at is not None
+        and record.audio is not None
+        and record.answered_at is not None
+    ):
+        rate_hz = record.audio.sample_rate_hz
+        since_hook = (notice.started_at - record.answered_at) * rate_hz // 1_000_000_000
+        started_frame = record.audio.pre_roll_frames + since_hook
+    return {
+        "clip": notice.clip,
+        "sha256": notice.sha256,
+        "started_frame": started_frame,
+        "frames": notice.frames,
+        "completed": notice.completed,
+        "heard": notice.heard,
+        "score": notice.score,
+    }
+
+
+# ---------------------------------------------------------------- commands to the writer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecording:
+    """Record `line` from `pre_roll` before `at`, which is the hook edge."""
+
+    record: CallRecord
+    at: MonoNs
+
+
+@dataclass(frozen=True, slots=True)
+class SaveDraft:
+    """The record as known so far, durable, so that a crash does not lose what was learned."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRecording:
+    """The call ended at `record.ended_at`: record up to there, seal, file the record."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonRecording:
+    """There must be no recording (`reason`); `record` is filed without audio, or nothing is."""
+
+    call_id: str
+    reason: str
+    record: CallRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """File a record that never had audio: a missed call."""
+
+    record: CallRecord

@@ -1,0 +1,26 @@
+"""What differs from country to country in hook and ring, as plain numbers.
+
+The values are data (`recorderd/data/profiles/*.toml`), each with its source beside it; this file
+says what each one means. Times are milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Hook and ring times of one country's telephone network."""
+
+    country: str  # ISO 3166 alpha-2
+    off_hook_confirm_ms: int  # off-hook must hold this long before it is believed
+    bounce_ms: int  # a shorter break or make is contact bounce
+    pulse_max_ms: int  # a break up to this long is a dial pulse; a longer one a flash or hang-up
+    inter_digit_ms: int  # off-hook this long after the last pulse ends a digit
+    hang_up_ms: int  # a break longer than this is a hang-up; between pulse_max and this a flash
+    ring_burst_gap_ms: int  # no ring edge for this long ends a burst
+    ring_burst_min_ms: int  # a shorter burst is line noise
+    ring_stopped_ms: int  # no burst for this long after the last: ringing has stopped
+    caller_id_closure_max_ms: int  # Japan: longest loop closure by a caller-ID set; 0: none here
+    caller_id_closure_ring_within_ms: int  # Japan: real ringing follows such a closure within this

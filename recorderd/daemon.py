@@ -1,0 +1,390 @@
+"""The composition root: chooses drivers by the configuration, wires them, starts and stops them.
+
+Start order: state directory, recovery of what a crash left, writer, cards, modems, sensors, ready.
+Stop in reverse: sensors first, so that nothing new begins; the writer last, when all is sealed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+from recorderd import __version__
+from recorderd.config import load
+from recorderd.core.livecall import ClipFacts, LineSettings
+from recorderd.core.station import Station
+from recorderd.errors import ClipError, ConfigError, StoreError
+from recorderd.media.announcement import load_clip
+from recorderd.recording.writer import Writer
+from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
+from recorderd.runtime.status import Status
+from recorderd.runtime.threads import WriterThread
+from recorderd.store import files
+from recorderd.store.recovery import recover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from recorderd.config.values import Config, Line, LineAudio, Storage
+    from recorderd.ports import (
+        Clip,
+        Clock,
+        HookSensor,
+        Inbox,
+        Modem,
+        Post,
+        SoundCard,
+        Watchdog,
+    )
+    from recorderd.runtime.threads import InlineWriter, Pumped
+
+log = logging.getLogger(__name__)
+
+RING_EXTRA_S = 30
+"""Sound kept beyond the pre-roll: how long the writer may be held up by a slow disk."""
+
+SEAL_WITHIN_S = 60.0
+"""A stop waits this long for open segments to be sealed; recovery would seal the rest."""
+
+
+class Devices(Protocol):
+    """Makes the devices of a configuration: hardware's (below) or the simulator's."""
+
+    clock: Clock
+    inbox: Inbox
+
+    def card(self, name: str, rate_hz: int, channels: int, ring_seconds: int) -> SoundCard: ...
+    def sensor(self, line: Line) -> HookSensor: ...
+    def modem(self, line: Line) -> Modem: ...
+
+
+class Daemon:
+    """The recorder: built from a configuration, run until told to stop."""
+
+    def __init__(
+        self,
+        config: Config,
+        devices: Devices,
+        watchdog: Watchdog,
+        run_writer: Callable[[Callable[[], Pumped]], WriterThread | InlineWriter] = WriterThread,
+    ) -> None:
+        self._config = config
+        self._devices = devices
+        self._watchdog = watchdog
+        self._actors = Actors(clips=load_clips(config))
+        zone = ZoneInfo(config.site.time_zone)
+        self.status = Status(config.storage.directory / "status.json", zone, {})
+        self._waiting: Config | None = None  # taken when the lines it changes are idle
+        self._held = ExitStack()  # the state directory's lock
+        self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
+        self._disk: Writer | None = None
+        self._writer = run_writer(self._make_writer)
+        self.loop = ControlLoop(
+            devices.clock,
+            devices.inbox,
+            self._actors,
+            self._writer,
+            self.status,
+            watchdog,
+            reload=self._reload,
+            settle=self._take_waiting,
+        )
+
+    def start(self) -> None:
+        """Everything up to "ready"; raises StoreError where nothing could ever be kept."""
+        prepare_directory(self._config.storage)
+        self._held.enter_context(files.hold_directory(self._config.storage.directory))
+        report = recover(self._config.storage, self._config.site)
+        for problem in report.problems:
+            log.error("recovery: %s", problem)
+        self._writer.start()
+        self._build(self._config, {line.name for line in self._config.lines})
+        count = len(self._config.lines)
+        self._watchdog.ready(f"recording {count} line{'s' if count != 1 else ''}")
+
+    def stop(self) -> None:
+        """Take everything down; what is still open is sealed first."""
+        self._watchdog.stopping()
+        for unit in self._actors.lines.values():
+            unit.sensor.close()
+            if unit.modem is not None:
+                unit.modem.close()
+        if not self._writer.close(SEAL_WITHIN_S):
+            log.error("segments are still open after %.0f s; recovery seals them", SEAL_WITHIN_S)
+        for card in self._actors.cards.values():
+            card.close()
+        self._held.close()
+
+    def run(self) -> None:
+        """start, serve, stop; whatever happens, what was recorded is sealed."""
+        try:
+            self.start()
+            self.loop.run()
+        finally:
+            self.stop()
+
+    # ------------------------------------------------------------ wiring
+
+    def _make_writer(self) -> Writer:
+        config, devices = self._config, self._devices
+        self._disk = Writer(
+            config.storage, config.site, self._sound, devices.inbox.post, devices.clock.now
+        )
+        return self._disk
+
+    def _build(self, config: Config, names: Iterable[str]) -> None:
+        """Make and start the devices of the named lines."""
+        wanted = set(names)
+        lines = [line for line in config.lines if line.name in wanted]
+        new_cards = self._make_cards(config)
+        self.status.set_lines(card_users(config), [line.name for line in config.lines])
+        units = {line.name: self._make_unit(config, line) for line in lines}
+        self._actors.lines.update(units)
+        self._sound |= {line.name: (units[line.name].capture, line.audio) for line in lines}
+        for card in new_cards:
+            card.start()
+        for unit in units.values():
+            if unit.modem is not None:
+                unit.modem.start()
+            unit.sensor.start()
+
+    def _make_cards(self, config: Config) -> list[SoundCard]:
+        made = []
+        for name, (rate_hz, channels, ring_seconds) in card_needs(config).items():
+            if name not in self._actors.cards:
+                card = self._devices.card(name, rate_hz, channels, ring_seconds)
+                self._actors.cards[name] = card
+                made.append(card)
+        return made
+
+    def _make_unit(self, config: Config, line: Line) -> LineUnit:
+        reading = self._devices.clock.reading()
+        station = Station(
+            line_settings(config, line, self._actors.clips),
+            line.hook.hang_up_ms,
+            reading,
+            new_call_id,
+            has_modem=line.modem is not None,
+        )
+        announcement = line.announcement
+        return LineUnit(
+            station=station,
+            sensor=self._devices.sensor(line),
+            modem=self._devices.modem(line) if line.modem is not None else None,
+            capture=self._actors.cards[line.audio.device],
+            output=self._actors.cards[announcement.output_device] if announcement else None,
+            output_channel=announcement.output_channel if announcement else None,
+        )
+
+    # ------------------------------------------------------------ reload
+
+    def _reload(self) -> None:
+        """Take a new configuration; a wrong one changes nothing and is reported."""
+        self._watchdog.reloading()
+        try:
+            config = load(self._config.path)
+            check_can_be_taken(self._config, config)
+            self._actors.clips = {**self._actors.clips, **load_clips(config)}
+        except (ConfigError, ClipError) as error:
+            self.status.problem = str(error)
+            log.error("the new configuration is not taken: %s", error)  # noqa: TRY400
+        else:
+            self.status.problem = None
+            self._waiting = config
+            self._take_waiting()
+        self._watchdog.ready("recording")
+
+    def _take_waiting(self) -> None:
+        """Lines whose devices stay get their new settings at once, from their next call on; the
+        others are taken apart and built anew when no call is on any of them."""
+        config = self._waiting
+        if config is None:
+            return
+        changed = changed_lines(self._config, config)
+        present = [name for name in changed if name in self._actors.lines]
+        if not all(self.loop.is_idle(name) for name in present):
+            return
+        self._waiting = None
+        cards_before = set(card_needs(config))
+        for name in present:
+            unit = self._actors.lines.pop(name)
+            unit.sensor.close()
+            if unit.modem is not None:
+                unit.modem.close()
+        self._close_cards(config)
+        self._config = config
+        if self._disk is not None:
+            self._disk.storage = config.storage
+        wanted = [line.name for line in config.lines if line.name not in self._actors.lines]
+        self._build(config, wanted)
+        for line in config.lines:
+            settings = line_settings(config, line, self._actors.clips)
+            self._actors.lines[line.name].station.calls.settings = settings
+        log.info("configuration taken: %s (%d cards)", config.path, len(cards_before))
+
+    def _close_cards(self, config: Config) -> None:
+        """Cards that no remaining line uses, or that must be opened in another way."""
+        before, after = card_needs(self._config), card_needs(config)
+        for name in list(self._actors.cards):
+            if before.get(name) != after.get(name):
+                self._actors.cards.pop(name).close()
+
+
+# ---------------------------------------------------------------- what follows from a configuration
+
+
+def ring_seconds_of(config: Config) -> int:
+    """Seconds of sound that every ring of this configuration keeps at the most."""
+    return max(line.audio.pre_roll_ms for line in config.lines) // 1000 + RING_EXTRA_S
+
+
+def card_needs(config: Config) -> dict[str, tuple[int, int, int]]:
+    """Each sound card that the lines use: rate in Hz, capture channels (0: output only), and the
+    seconds of sound its ring keeps."""
+    needs: dict[str, tuple[int, int, int]] = {}
+    for line in config.lines:
+        audio = line.audio
+        _, channels, seconds = needs.get(audio.device, (0, 0, 0))
+        channels = max(channels, audio.near_channel, audio.far_channel)
+        seconds = max(seconds, audio.pre_roll_ms // 1000 + RING_EXTRA_S)
+        needs[audio.device] = (audio.capture_rate_hz, channels, seconds)
+    for line in config.lines:
+        if line.announcement is not None:
+            needs.setdefault(line.announcement.output_device, (line.audio.capture_rate_hz, 0, 0))
+    return needs
+
+
+def card_users(config: Config) -> dict[str, set[str]]:
+    """Each sound card and the lines that depend on it."""
+    users: dict[str, set[str]] = {}
+    for line in config.lines:
+        users.setdefault(line.audio.device, set()).add(line.name)
+        if line.announcement is not None:
+            users.setdefault(line.announcement.output_device, set()).add(line.name)
+    return users
+
+
+def changed_lines(old: Config, new: Config) -> list[str]:
+    """Lines whose devices differ between two configurations, or are in only one of them."""
+    before = {line.name: line for line in old.lines}
+    after = {line.name: line for line in new.lines}
+    cards_before, cards_after = card_needs(old), card_needs(new)
+    changed = set(before) ^ set(after)
+    for name in set(before) & set(after):
+        one, other = before[name], after[name]
+        if (one.audio, one.hook, one.ring, one.modem) != (
+            other.audio,
+            other.hook,
+            other.ring,
+            other.modem,
+        ) or _output(one) != _output(other):
+            changed.add(name)
+    for name, users in {**card_users(old), **card_users(new)}.items():
+        if cards_before.get(name) != cards_after.get(name):
+            changed |= users
+    if old.site.country != new.site.country:
+        changed |= set(before) | set(after)
+    return sorted(changed)
+
+
+def _output(line: Line) -> tuple[str, int | None] | None:
+    announcement = line.announcement
+    return (
+        None if announcement is None else (announcement.output_device, announcement.output_channel)
+    )
+
+
+def check_can_be_taken(old: Config, new: Config) -> None:
+    """Some changes need a restart; raises ConfigError naming them."""
+    problems = []
+    if new.storage.directory != old.storage.directory:
+        problems.append(f"{new.path}: storage.directory: it needs a restart to change")
+    if new.simulation != old.simulation:
+        problems.append(f"{new.path}: simulation: it needs a restart to change")
+    added = {line.name for line in new.lines} - {line.name for line in old.lines}
+    if new.simulation is not None and (added or set(card_needs(new)) - set(card_needs(old))):
+        problems.append(f"{new.path}: line: a simulated office needs a restart to get more lines")
+    if problems:
+        raise ConfigError(problems)
+
+
+def line_settings(config: Config, line: Line, clips: Mapping[str, Clip]) -> LineSettings:
+    """What the call machine must know of a line."""
+    announcement = line.announcement
+    return LineSettings(
+        line=line.name,
+        site=config.site.name,
+        source="sim" if config.simulation is not None else "hardware",
+        profile=config.profile,
+        ring_is_seen=line.ring is not None or line.modem is not None,
+        record_rate_hz=line.audio.record_rate_hz,
+        inbound_clip=announcement.inbound if announcement else "",
+        outbound_clip=announcement.outbound if announcement else "",
+        delay_ms=announcement.delay_ms if announcement else 0,
+        records_without_notice=announcement is None or announcement.if_not_played == "record",
+        clips={name: ClipFacts(clip.sha256, clip.rate_hz) for name, clip in clips.items()},
+        software_version=__version__,
+        config_sha256=config.sha256,
+    )
+
+
+def load_clips(config: Config) -> dict[str, Clip]:
+    """Every announcement the configuration names, checked now and not at the call."""
+    names = set()
+    for line in config.lines:
+        if line.announcement is not None:
+            names |= {line.announcement.inbound, line.announcement.outbound}
+    return {name: load_clip(name, config.path.parent) for name in sorted(names - {""})}
+
+
+def prepare_directory(storage: Storage) -> None:
+    """The state directory is there and can be written, or a StoreError says how to mend it.
+
+    It is not made here: where the disk that holds it is not mounted, the calls would go to another.
+    """
+    directory = storage.directory
+    if not directory.is_dir():
+        raise StoreError(
+            f"{directory}: not there; create it (install -d -m 700 -o recorderd {directory}), or "
+            "mount the disk that holds it, or change storage.directory"
+        )
+    probe = directory / ".probe.part"
+    files.write_durable(probe, b"recorderd")
+    files.remove_durable(probe)
+
+
+def new_call_id() -> str:
+    """An id that never comes twice and says nothing of time: a Pi may wake up in 1970."""
+    return os.urandom(8).hex()
+
+
+class HardwareDevices:
+    """The real devices of this box. Each library is imported when its device is opened."""
+
+    def __init__(self, clock: Clock, inbox: Inbox) -> None:
+        self.clock = clock
+        self.inbox = inbox
+        self._post: Post = inbox.post
+
+    def card(self, name: str, rate_hz: int, channels: int, ring_seconds: int) -> SoundCard:
+        from recorderd.drivers.audio_pyaudio import PyAudioCard  # noqa: PLC0415
+
+        return PyAudioCard(name, rate_hz, channels, ring_seconds, self._post, self.clock.now)
+
+    def sensor(self, line: Line) -> HookSensor:
+        if line.hook.driver == "gpiod":
+            from recorderd.drivers.gpio_chip import GpiodSensor  # noqa: PLC0415
+
+            return GpiodSensor(line, self._post, self.clock.now)
+        from recorderd.drivers.gpio_rpi import RpiGpioSensor  # noqa: PLC0415
+
+        return RpiGpioSensor(line, self._post, self.clock.now)
+
+    def modem(self, line: Line) -> Modem:
+        from recorderd.drivers.modem_serial import SerialModem  # noqa: PLC0415
+
+        assert line.modem is not None
+        return SerialModem(line.modem, line.name, self._post, self.clock.now)

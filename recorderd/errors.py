@@ -1,0 +1,35 @@
+"""Errors, typed by what the caller should do about them.
+
+Every message names the thing that is wrong and says how to mend it; the command line prints it
+as it stands, without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class RecorderdError(Exception):
+    """Base of every error that recorderd raises on purpose."""
+
+
+class ConfigError(RecorderdError):
+    """The configuration is wrong: exit 78, no restart helps. `problems` holds one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DeviceError(RecorderdError):
+    """A device cannot be used now: report it, go on without it, try again later."""
+
+
+class ClipError(RecorderdError):
+    """An announcement file cannot be played as it is: replace the file."""
+
+
+class StoreError(RecorderdError):
+    """The state directory or a file in it cannot be read or written."""
+
+
+class UsageError(RecorderdError):
+    """The command line asked for something that does not exist: exit 2."""

@@ -1,0 +1,196 @@
+"""The writer: takes the core's commands about calls, and brings sound and records to the disk.
+
+It runs on one thread. `handle` only notes what was said; `pump`, called about twice a second and
+after commands, does the work in rounds: one small step of every call in each round, so that sealing
+one call's segments never keeps the ring of another waiting. A call that the disk refuses is told
+once (WriteFailed) and tried again every second, the ring serving as memory; others go on.
+
+A call is acknowledged (RecordingFiled) when its segments, its record and its row are durable.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from recorderd.core.manifest import (
+    AbandonRecording,
+    CloseRecording,
+    FileRecord,
+    OpenRecording,
+    SaveDraft,
+)
+from recorderd.errors import StoreError
+from recorderd.events import RecordingFiled, WriteFailed
+from recorderd.recording.capture import Capture
+from recorderd.recording.job import Paper, Recording
+from recorderd.store import files
+from recorderd.store.catalogue import Catalogue, DamagedError, open_or_rebuild
+from recorderd.store.names import OPEN
+from recorderd.units import NS_PER_S, later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from recorderd.config.values import LineAudio, Site, Storage
+    from recorderd.core.manifest import CallRecord
+    from recorderd.ports import Post, SoundCard
+    from recorderd.recording.job import Job
+    from recorderd.units import MonoNs
+
+log = logging.getLogger(__name__)
+
+ROUNDS_PER_PUMP = 4
+"""Segments sealed or tagged for each call in one pump, which should not keep commands waiting."""
+
+RETRY_NS = NS_PER_S
+
+JOBS_MAX = 100
+"""Calls that may wait for a disk that refuses them, each with up to five seconds of sound."""
+
+
+class Writer:
+    """See above. `lines` gives each line's sound card and its settings, by the line's name."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        site: Site,
+        lines: Mapping[str, tuple[SoundCard, LineAudio]],
+        post: Post,
+        now: Callable[[], MonoNs],
+    ) -> None:
+        self.storage = storage  # a reload changes it; calls that are open keep theirs
+        self._zone = ZoneInfo(site.time_zone)
+        self._lines = lines
+        self._post = post
+        self._now = now
+        self._jobs: list[Job] = []
+        self._catalogue: Catalogue | None = None
+        self._is_prepared = False
+
+    def handle(self, command: object) -> None:
+        """Take a command: one of those in core/manifest.py. Nothing is written before `pump`."""
+        match command:
+            case OpenRecording():
+                self._open(command)
+            case SaveDraft():
+                self._job_of(command.record).save(command.record)
+            case CloseRecording() | FileRecord():
+                self._job_of(command.record).end(command.record)
+            case AbandonRecording():
+                self._abandon(command)
+            case _:
+                raise TypeError(f"not a command to the writer: {command!r}")
+
+    def pump(self) -> None:
+        """Do what there is to do, for a while."""
+        for _ in range(ROUNDS_PER_PUMP):
+            if not self._round():
+                break
+
+    def pending(self) -> bool:
+        """Whether a call is being recorded, or something of one is not yet on the disk."""
+        return any(not job.is_waiting for job in self._jobs)
+
+    def close(self) -> None:
+        """Let go of the catalogue. What is still open is finished by the next start's recovery."""
+        if self._catalogue is not None:
+            self._catalogue.close()
+            self._catalogue = None
+
+    # ------------------------------------------------------------ commands
+
+    def _open(self, command: OpenRecording) -> None:
+        card, audio = self._lines[command.record.line]
+        capture = Capture(card, audio, command.at)
+        self._add(Recording(self.storage, self._zone, command.record, capture))
+
+    def _abandon(self, command: AbandonRecording) -> None:
+        job = self._find(command.call_id)
+        if job is not None:
+            job.abandon(command.record)
+        elif command.record is not None:
+            self._job_of(command.record).end(command.record)
+
+    def _job_of(self, record: CallRecord) -> Job:
+        """The call's job; a new one without sound where none is open."""
+        return self._find(record.id) or self._add(Paper(self.storage, self._zone, record))
+
+    def _find(self, call_id: str) -> Job | None:
+        for job in self._jobs:
+            if job.record.id == call_id and not job.is_ended:
+                return job
+        return None
+
+    def _add(self, job: Job) -> Job:
+        if len(self._jobs) >= JOBS_MAX:
+            oldest = self._jobs.pop(0)
+            log.error("call %s is given up: too many calls wait for the disk", oldest.record.id)
+        self._jobs.append(job)
+        return job
+
+    # ------------------------------------------------------------ work
+
+    def _round(self) -> bool:
+        """One step of every call; whether there is more to do at once."""
+        more = False
+        begun: set[str] = set()  # of two jobs of one call the first is finished first
+        for job in list(self._jobs):
+            if job.record.id not in begun and not job.is_waiting:
+                more |= self._step(job)
+            begun.add(job.record.id)
+        self._jobs = [job for job in self._jobs if job.closing is None or not job.closing.done]
+        return more
+
+    def _step(self, job: Job) -> bool:
+        now = self._now()
+        if job.retry_at is not None and now < job.retry_at:
+            return False
+        try:
+            self._prepare()
+            more = job.step(now, self._open_catalogue)
+        except StoreError as error:
+            self._failed(job, error, now)
+            return False
+        if job.retry_at is not None:
+            log.info("call %s can be written again", job.record.id)
+            job.retry_at = None
+        self._acknowledge(job)
+        return more
+
+    def _acknowledge(self, job: Job) -> None:
+        closing = job.closing
+        if closing is not None and closing.done and closing.filed is not None:
+            record = closing.filed
+            self._post(
+                RecordingFiled(
+                    at=self._now(),
+                    line=record.line,
+                    call_id=record.id,
+                    segments=len(record.segments),
+                    gaps=len(record.gaps),
+                    path=str(closing.folder),
+                )
+            )
+
+    def _failed(self, job: Job, error: StoreError, now: MonoNs) -> None:
+        """Told once a spell: the control thread has it logged and shown."""
+        if job.retry_at is None:
+            self._post(WriteFailed(now, job.record.line, job.record.id, str(error)))
+        job.retry_at = later(now, RETRY_NS)
+        self._is_prepared = False
+        if isinstance(error, DamagedError):
+            self.close()
+
+    def _prepare(self) -> None:
+        """Make the directory for journals; the disk may come only after the daemon has begun."""
+        if not self._is_prepared:
+            files.make_directory(self.storage.directory / OPEN, self.storage.directory)
+            self._is_prepared = True
+
+    def _open_catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = open_or_rebuild(self.storage.directory)
+        return self._catalogue

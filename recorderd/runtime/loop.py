@@ -1,0 +1,236 @@
+"""The control loop: one thread that owns all call state, runs the core and gives out commands.
+
+Each round takes at most one input, runs the machines of the line it concerns, then whatever
+deadline has come, then the housekeeping that is due. Nothing here waits on a device: cards, modems
+and the writer have threads or processes of their own behind the ports.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from recorderd import events as ev
+from recorderd.core.manifest import (
+    AbandonRecording,
+    CloseRecording,
+    FileRecord,
+    OpenRecording,
+    SaveDraft,
+)
+from recorderd.runtime.logs import log_fact
+from recorderd.units import NS_PER_MS, NS_PER_S, MonoNs, later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from recorderd.core.station import Result, Station
+    from recorderd.ports import Clip, Clock, HookSensor, Inbox, Modem, SoundCard, Watchdog
+    from recorderd.runtime.status import Status
+    from recorderd.runtime.threads import InlineWriter, WriterThread
+
+log = logging.getLogger(__name__)
+
+WATCH_EVERY_NS = 400 * NS_PER_MS
+"""How often the cards are looked at: one that stands still says so after 1.5 s, and is to be noticed
+within 2 s. In virtual time the writer has the same pace."""
+
+CLOCK_EVERY_NS = 1 * NS_PER_S
+
+STEP_NS = 500 * NS_PER_MS
+"""Wall time that moved this much against monotonic time was set, not slewed."""
+
+WRITER_SILENT_NS = 8 * NS_PER_S
+"""The writer makes a round at least every 5 s, also with nothing to do."""
+
+
+@dataclass(slots=True)
+class LineUnit:
+    """One line as the loop drives it: its machines and its devices."""
+
+    station: Station
+    sensor: HookSensor
+    modem: Modem | None
+    capture: SoundCard
+    output: SoundCard | None  # where announcements go
+    output_channel: int | None
+
+
+@dataclass(slots=True)
+class Actors:
+    """All that the loop gives commands to; replaced piece by piece on a reload."""
+
+    lines: dict[str, LineUnit] = field(default_factory=dict)
+    cards: dict[str, SoundCard] = field(default_factory=dict)
+    clips: Mapping[str, Clip] = field(default_factory=dict)
+
+
+class ControlLoop:
+    """Runs until a StopRequested comes. `reload` is asked for a new configuration, `settle` is
+    called between calls so that parts of it that had to wait can be taken."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        inbox: Inbox,
+        actors: Actors,
+        writer: WriterThread | InlineWriter,
+        status: Status,
+        watchdog: Watchdog,
+        *,
+        reload: Callable[[], None],
+        settle: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._inbox = inbox
+        self._actors = actors
+        self._writer = writer
+        self._status = status
+        self._watchdog = watchdog
+        self._reload = reload
+        self._settle = settle
+        self.reading = clock.reading()
+        self._house_at = self.reading.mono
+        self._clock_at = later(self.reading.mono, CLOCK_EVERY_NS)
+        self._writer_beats = -1
+        self._writer_moved_at = self.reading.mono
+        self._stopped = False
+
+    def run(self) -> None:
+        """Serve until stopped; raises what made going on impossible."""
+        while not self._stopped:
+            self.step()
+
+    def step(self) -> bool:
+        """One round; False when there was no input and nothing was due."""
+        due = self._next_due()
+        event = self._inbox.wait(due)
+        if event is not None:
+            self.take(event)
+        now = self._clock.now()
+        if now >= due:
+            self._fire_deadlines(now)
+        if now >= self._house_at:
+            self._keep_house(now)
+        return event is not None
+
+    def is_idle(self, line: str) -> bool:
+        """Whether a line may be taken apart: no call is on it."""
+        calls = self._actors.lines[line].station.calls
+        return calls.talking is None and calls.offered is None
+
+    # ------------------------------------------------------------ inputs
+
+    def _next_due(self) -> MonoNs:
+        due = self._house_at
+        for unit in self._actors.lines.values():
+            deadline = unit.station.deadline()
+            if deadline is not None and deadline < due:
+                due = deadline
+        return due
+
+    def take(self, event: ev.Input) -> None:
+        """Let one input have its effect."""
+        match event:
+            case ev.StopRequested():
+                self._to_all(event)
+                self._stopped = True
+            case ev.ReloadRequested():
+                self._reload()
+            case ev.DriverReady(kind="modem") | ev.DriverLost(kind="modem"):
+                self._note(event)
+                self._to_line(event.name, event)
+            case ev.DriverReady() | ev.DriverLost() | ev.RecordingFiled() | ev.WriteFailed():
+                self._note(event)
+            case ev.WallClockStepped():
+                self._to_all(event)
+            case ev.TimePassed():
+                pass
+            case _:
+                self._to_line(event.line, event)
+
+    def _to_all(self, event: ev.Input) -> None:
+        for unit in self._actors.lines.values():
+            self._carry_out(unit, unit.station.handle(event))
+
+    def _to_line(self, name: str, event: ev.Input) -> None:
+        unit = self._actors.lines.get(name)
+        if unit is not None:  # else the line left the configuration while its event was under way
+            self._carry_out(unit, unit.station.handle(event))
+
+    def _fire_deadlines(self, now: MonoNs) -> None:
+        for unit in self._actors.lines.values():
+            deadline = unit.station.deadline()
+            if deadline is not None and deadline <= now:
+                self._carry_out(unit, unit.station.handle(ev.TimePassed(now)))
+
+    # ------------------------------------------------------------ facts and commands
+
+    def _carry_out(self, unit: LineUnit, results: list[Result]) -> None:
+        for result in results:
+            match result:
+                case ev.WriteModem():
+                    if unit.modem is not None:
+                        unit.modem.write(result.data)
+                case ev.PlayAnnouncement():
+                    self._play(unit, result)
+                case ev.StopAnnouncement():
+                    if unit.output is not None:
+                        unit.output.stop_play(result.call_id)
+                case (
+                    OpenRecording()
+                    | SaveDraft()
+                    | CloseRecording()
+                    | AbandonRecording()
+                    | FileRecord()
+                ):
+                    self._writer.submit(result)
+                case _:
+                    self._note(result)
+
+    def _play(self, unit: LineUnit, command: ev.PlayAnnouncement) -> None:
+        assert unit.output is not None, "a line with an announcement has an output"
+        clip = self._actors.clips[command.clip]
+        unit.output.play(command.line, command.call_id, clip, unit.output_channel, command.at)
+
+    def _note(self, fact: ev.Fact | ev.Input) -> None:
+        log_fact(fact, self.reading)
+        self._status.take(fact)
+
+    # ------------------------------------------------------------ housekeeping
+
+    def _keep_house(self, now: MonoNs) -> None:
+        self._house_at = later(now, WATCH_EVERY_NS)
+        for card in self._actors.cards.values():
+            card.watch(now)
+        self._writer.tick()
+        if self._writer.failure is not None:
+            raise self._writer.failure
+        if now >= self._clock_at:
+            self._clock_at = later(now, CLOCK_EVERY_NS)
+            self._check_clock()
+            self._settle()
+            self._status.write(self.reading)
+            if self._writer_keeps_up(now):
+                self._watchdog.alive()
+
+    def _check_clock(self) -> None:
+        reading = self._clock.reading()
+        drift_ns = reading.wall - self.reading.wall_at(reading.mono)
+        if abs(drift_ns) >= STEP_NS or reading.synchronised != self.reading.synchronised:
+            log.warning(
+                "the wall clock moved by %.3f s; synchronised: %s (%s)",
+                drift_ns / NS_PER_S,
+                reading.synchronised,
+                reading.source,
+            )
+            self._to_all(ev.WallClockStepped(reading.mono, reading))
+        self.reading = reading
+
+    def _writer_keeps_up(self, now: MonoNs) -> bool:
+        """The watchdog is fed only while the writer moves; cards are watched by card.watch(), which
+        restarts one that stands still, so that a pulled-out card never restarts the daemon."""
+        if self._writer.beats != self._writer_beats:
+            self._writer_beats, self._writer_moved_at = self._writer.beats, now
+        return now - self._writer_moved_at < WRITER_SILENT_NS

@@ -1,0 +1,177 @@
+"""What `recorderd status` shows: kept by the control thread, written to status.json.
+
+The file is a courtesy to people and not a record: it is replaced whole, without a sync.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recorderd import __version__
+from recorderd import events as ev
+from recorderd.units import NS_PER_S, MonoNs, iso
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from pathlib import Path
+
+    from recorderd.units import ClockReading
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY_NS = 30 * NS_PER_S
+"""Also when nothing changed, so that an old file shows that nobody writes it."""
+
+WRITE_AT_MOST_NS = 1 * NS_PER_S
+
+
+@dataclass(slots=True)
+class LineStatus:
+    """One line, as a person asks after it."""
+
+    state: str = "idle"  # idle, ringing, talking
+    call_id: str | None = None
+    calls: int = 0
+    recorded: int = 0
+    missed: int = 0
+    not_recorded: int = 0
+    last_recording_at: MonoNs | None = None
+    devices: dict[str, str] = field(default_factory=dict)  # kind -> "ready" or why not
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+class Status:
+    """Everything of the daemon's state that is worth showing."""
+
+    def __init__(self, path: Path, zone: tzinfo, line_cards: dict[str, set[str]]) -> None:
+        self._path = path
+        self._zone = zone
+        self._line_cards = line_cards  # card name -> lines that use it
+        self.lines: dict[str, LineStatus] = {}
+        self.problem: str | None = None  # with the configuration offered last
+        self.extra: dict[str, Any] = {}
+        self._dirty = True
+        self._written_at: MonoNs | None = None
+
+    def set_lines(self, line_cards: dict[str, set[str]], lines: list[str]) -> None:
+        """The configuration's lines; what is known of those that stay is kept."""
+        self._line_cards = line_cards
+        self.lines = {name: self.lines.get(name, LineStatus()) for name in lines}
+        self._dirty = True
+
+    def take(self, fact: ev.Fact | ev.Input) -> None:
+        """Bring one fact into the picture."""
+        self._dirty = True
+        if isinstance(fact, ev.DriverReady | ev.DriverLost):
+            state = "ready" if isinstance(fact, ev.DriverReady) else fact.reason
+            for name in self._lines_of(fact):
+                if name in self.lines:
+                    self.lines[name].devices[fact.kind] = state
+            return
+        line = self.lines.get(getattr(fact, "line", ""))
+        if line is not None:
+            _take_line_fact(line, fact)
+
+    def _lines_of(self, event: ev.DriverReady | ev.DriverLost) -> set[str]:
+        if event.kind == "card":
+            return self._line_cards.get(event.name, set())
+        return {event.name}
+
+    def alarms(self) -> list[str]:
+        """Everything that is not as it should be, one sentence each."""
+        found = [] if self.problem is None else [f"config: {self.problem}"]
+        for name, line in self.lines.items():
+            found += [
+                f"{name}: {kind}: {state}"
+                for kind, state in line.devices.items()
+                if state != "ready"
+            ]
+            found += [f"{name}: {fault}: {detail}" for fault, detail in line.faults.items()]
+        return found
+
+    def write(self, reading: ClockReading) -> None:
+        """Replace status.json if something changed, or if it has grown old."""
+        age_ns = None if self._written_at is None else reading.mono - self._written_at
+        if age_ns is not None and age_ns < (WRITE_AT_MOST_NS if self._dirty else WRITE_EVERY_NS):
+            return
+        self._written_at, self._dirty = reading.mono, False
+        part = self._path.with_name(".status.json.part")
+        try:
+            part.write_text(json.dumps(self.as_json(reading), ensure_ascii=False), "utf-8")
+            part.replace(self._path)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error.strerror)
+
+    def as_json(self, reading: ClockReading) -> dict[str, Any]:
+        """The content of status.json."""
+
+        def when(at: MonoNs | None) -> str | None:
+            return None if at is None else iso(reading.wall_at(at), self._zone)
+
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "at": when(reading.mono),
+            "clock_synchronised": reading.synchronised,
+            "lines": {
+                name: {
+                    "state": line.state,
+                    "call_id": line.call_id,
+                    "calls": line.calls,
+                    "recorded": line.recorded,
+                    "missed": line.missed,
+                    "not_recorded": line.not_recorded,
+                    "last_recording_at": when(line.last_recording_at),
+                    "devices": line.devices,
+                    "faults": line.faults,
+                }
+                for name, line in self.lines.items()
+            },
+            "alarms": self.alarms(),
+            **self.extra,
+        }
+
+
+def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa: C901, PLR0912  (one table)
+    match fact:
+        case ev.CallOffered():
+            line.state, line.call_id = "ringing", fact.call_id
+        case ev.CallAnswered() | ev.CallPlaced() | ev.CallFound():
+            line.state, line.call_id = "talking", fact.call_id
+            line.calls += 1
+        case ev.CallEnded():
+            line.state, line.call_id = "idle", None
+        case ev.CallerIdClosureSeen():
+            line.state, line.calls = "ringing", line.calls - 1
+        case ev.RingingStopped(bursts=0):
+            line.state, line.call_id = "idle", None
+        case ev.CallMissed():
+            line.state, line.call_id = "idle", None
+            line.missed += 1
+        case ev.CallNotRecorded():
+            line.not_recorded += 1
+        case ev.RecordingFiled() if fact.segments:
+            line.recorded += 1
+            line.last_recording_at = fact.at
+            line.faults.pop("writing", None)
+        case ev.WriteFailed():
+            line.faults["writing"] = fact.reason
+        case ev.ModemSilent():
+            line.devices["modem"] = fact.reason
+        case ev.ModemReady():
+            line.devices["modem"] = "ready"
+        case ev.LineFaulted():
+            line.faults[fact.fault] = fact.detail
+        case ev.LineRestored():
+            line.faults.pop(fact.fault, None)
+        case ev.NoticeEnded():
+            if fact.completed:
+                line.faults.pop("announcement", None)
+            elif fact.failed:
+                line.faults["announcement"] = fact.reason or "not played"
+        case _:
+            pass

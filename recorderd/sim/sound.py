@@ -1,0 +1,247 @@
+"""What a line sounds like: a palette of short patterns and a timeline of when each is heard.
+
+No sample is made before somebody reads it. A frame is a function of its index, the seed and the
+timeline, and the timeline of the past never changes, so an idle day costs nothing and reading twice
+gives the same samples. A pattern holds two columns, near and far, and repeats for as long as it
+lasts; what one side says leaks into the other at -20 dB, as a telephone's hybrid lets it.
+
+Levels in dB are full-scale RMS. The noise of an idle line is about -65 dB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from recorderd.media.announcement import load_clip
+from recorderd.units import FrameIndex, MonoNs, frames_to_ns, ns_to_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recorderd.ports import Clip
+    from recorderd.sim.exchange import Network
+
+Pattern = npt.NDArray[np.int16]  # shape (frames, 2): near, far
+
+NEAR, FAR = 0, 1
+FULL_SCALE = 32767
+LEAK_DB = -20.0
+NOISE_DB = -65.0
+RINGING_DB = -35.0  # what a line transformer lets through of the ringing current
+TONE_DB = -16.0
+DIGIT_DB = -12.0
+NOISE_S = 5.0
+PAUSE_S = 0.5
+
+_SPEECH = Path(__file__).resolve().parent.parent / "data" / "speech"
+# ITU-T Q.23: row and column frequency of each digit.
+_ROWS_HZ = (697, 770, 852, 941)
+_COLUMNS_HZ = (1209, 1336, 1477, 1633)
+_KEYPAD = "123A456B789C*0#D"
+
+
+class Palette:
+    """The patterns of one network at one sampling rate, made when first heard and kept."""
+
+    def __init__(self, network: Network, language: str, rate_hz: int) -> None:
+        self._network = network
+        self._language = language
+        self._rate_hz = rate_hz
+        self._made: dict[str, Pattern] = {}
+
+    def pattern(self, sound: str) -> Pattern:
+        """A sound of exchange.py: ringing, dial-tone, ringback, talk, digit-N."""
+        if sound not in self._made:
+            self._made[sound] = self._make(sound)
+        return self._made[sound]
+
+    def of_clip(self, clip: Clip) -> Pattern:
+        """An announcement: whole on the far side, for it is played into the line."""
+        return _sided(FAR, self._at_rate(clip))
+
+    def noise(self, seed: int) -> Pattern:
+        rng = np.random.default_rng(seed)
+        shape = (round(NOISE_S * self._rate_hz), 2)
+        return _rounded(rng.standard_normal(shape) * _amplitude(NOISE_DB))
+
+    def _make(self, sound: str) -> Pattern:
+        network = self._network
+        if sound.startswith("digit-"):
+            return _sided(NEAR, self._digit(sound.removeprefix("digit-")))
+        if sound == "talk":
+            return self._talk()
+        tones: dict[str, Callable[[], npt.NDArray[np.float64]]] = {
+            "ringing": lambda: self._tone((network.ring_hz,), RINGING_DB),
+            "dial-tone": lambda: self._tone(network.dial_tone_hz, TONE_DB),
+            "ringback": self._ringback,
+        }
+        return _sided(FAR, tones[sound]())
+
+    def _times_s(self, duration_s: float) -> npt.NDArray[np.float64]:
+        return np.arange(round(duration_s * self._rate_hz)) / self._rate_hz
+
+    def _tone(
+        self, frequencies_hz: tuple[int, ...], level_db: float, duration_s: float = 1.0
+    ) -> npt.NDArray[np.float64]:
+        """A sum of sines; one second of whole hertz repeats without a click."""
+        times_s = self._times_s(duration_s)
+        waves = sum(np.sin(2 * np.pi * hz * times_s) for hz in frequencies_hz)
+        gain = _amplitude(level_db) * np.sqrt(2 / len(frequencies_hz))
+        return np.asarray(waves * gain, np.float64)
+
+    def _ringback(self) -> npt.NDArray[np.float64]:
+        network = self._network
+        cadence_s = sum(network.ringback_cadence_ms) / 1000
+        wave = self._tone(network.ringback_hz, TONE_DB, cadence_s)
+        times_s = self._times_s(cadence_s)
+        if network.ringback_modulation_hz:
+            wave *= 0.5 + 0.5 * np.sin(2 * np.pi * network.ringback_modulation_hz * times_s)
+        wave[~_gate(times_s, network.ringback_cadence_ms)] = 0
+        return wave
+
+    def _digit(self, digit: str) -> npt.NDArray[np.float64]:
+        row, column = divmod(_KEYPAD.index(digit), 4)
+        return self._tone((_ROWS_HZ[row], _COLUMNS_HZ[column]), DIGIT_DB)
+
+    def _talk(self) -> Pattern:
+        """The far party speaks, then the near one, with a pause after each."""
+        pause = np.zeros((round(PAUSE_S * self._rate_hz), 2), np.int16)
+        far = _sided(FAR, self._speech("caller"))
+        near = _sided(NEAR, self._speech("office"))
+        return np.concatenate((far, pause, near, pause))
+
+    def _speech(self, party: str) -> npt.NDArray[np.float64]:
+        path = _SPEECH / f"{party}-{self._language}.flac"
+        return self._at_rate(load_clip(str(path), path.parent))
+
+    def _at_rate(self, clip: Clip) -> npt.NDArray[np.float64]:
+        """A clip's samples at our rate; telephone speech needs no better than straight lines."""
+        samples = np.frombuffer(clip.pcm, np.int16).astype(np.float64)
+        frames = len(samples) * self._rate_hz // clip.rate_hz
+        wanted = np.arange(frames) * (clip.rate_hz / self._rate_hz)
+        return np.asarray(np.interp(wanted, np.arange(len(samples)), samples), np.float64)
+
+
+def _amplitude(level_db: float) -> float:
+    return float(FULL_SCALE * 10 ** (level_db / 20))
+
+
+def _rounded(samples: npt.NDArray[np.float64]) -> Pattern:
+    return np.clip(np.rint(samples), -FULL_SCALE - 1, FULL_SCALE).astype(np.int16)
+
+
+def _sided(side: int, samples: npt.NDArray[np.float64]) -> Pattern:
+    """Whole on one side, leaked to the other."""
+    both = np.empty((len(samples), 2))
+    both[:, side] = samples
+    both[:, 1 - side] = samples * 10 ** (LEAK_DB / 20)
+    return _rounded(both)
+
+
+def _gate(times_s: npt.NDArray[np.float64], cadence_ms: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """True while a cadence (on, off, on, off …) is on."""
+    edges_s = np.cumsum(cadence_ms) / 1000
+    return np.asarray(np.searchsorted(edges_s, times_s, side="right") % 2 == 0)
+
+
+# ---------------------------------------------------------------- timeline
+
+
+@dataclass(slots=True)
+class Span:
+    """A pattern on the line from `at` to `until`, beginning `skipped_frames` into it."""
+
+    at: MonoNs
+    until: MonoNs
+    pattern: Pattern
+    skipped_frames: int = 0
+
+
+@dataclass
+class LineSound:
+    """Everything heard on one line; `forget_before` keeps it from growing for ever."""
+
+    palette: Palette
+    rate_hz: int
+    seed: int
+    spans: list[Span] = field(default_factory=list)
+
+    @cached_property
+    def noise(self) -> Pattern:
+        return self.palette.noise(self.seed)
+
+    def play(self, sound: str, at: MonoNs, until: MonoNs, skipped_ns: int) -> None:
+        skipped_frames = ns_to_frames(skipped_ns, self.rate_hz)
+        self.spans.append(Span(at, until, self.palette.pattern(sound), skipped_frames))
+
+    def play_clip(self, clip: Clip, at: MonoNs) -> Span:
+        until = MonoNs(at + frames_to_ns(clip.frames, clip.rate_hz))
+        span = Span(at, until, self.palette.of_clip(clip))
+        self.spans.append(span)
+        return span
+
+    def forget_before(self, at: MonoNs) -> None:
+        self.spans = [span for span in self.spans if span.until >= at]
+
+    def render(
+        self, first: FrameIndex, frames: int, frame_at: Callable[[MonoNs], FrameIndex]
+    ) -> Pattern:
+        """Frames `first` up to `first + frames`, shape (frames, 2): near, far."""
+        noise = _repeated(self.noise, first, frames)
+        mixed: npt.NDArray[np.int32] | None = None
+        for span in self.spans:
+            begins = frame_at(span.at)
+            low, high = max(first, begins), min(first + frames, frame_at(span.until))
+            if low < high:
+                mixed = noise.astype(np.int32) if mixed is None else mixed
+                position = low - begins + span.skipped_frames
+                mixed[low - first : high - first] += _repeated(span.pattern, position, high - low)
+        if mixed is None:
+            return noise
+        return np.clip(mixed, -FULL_SCALE - 1, FULL_SCALE).astype(np.int16)
+
+
+def _repeated(pattern: Pattern, position: int, frames: int) -> Pattern:
+    """`frames` frames of an endlessly repeated pattern, from `position` on."""
+    start = position % len(pattern)
+    if start + frames <= len(pattern):
+        return pattern[start : start + frames]
+    return np.take(pattern, np.arange(start, start + frames), axis=0, mode="wrap")
+
+
+# ---------------------------------------------------------------- cards
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A line at a card's inputs, 1-based."""
+
+    sound: LineSound
+    near_channel: int
+    far_channel: int
+
+
+def interleaved(
+    lines: list[Wired],
+    channels: int,
+    first: FrameIndex,
+    frames: int,
+    *,
+    frame_at: Callable[[MonoNs], FrameIndex],
+    holes: list[tuple[FrameIndex, int]],
+) -> bytes:
+    """A card's frames, 16-bit interleaved; `holes` (first, frames) within them read as silence."""
+    block = np.zeros((frames, channels), np.int16)
+    for line in lines:
+        rendered = line.sound.render(first, frames, frame_at)
+        block[:, line.near_channel - 1] = rendered[:, NEAR]
+        block[:, line.far_channel - 1] = rendered[:, FAR]
+    for hole, length in holes:
+        block[hole - first : hole - first + length] = 0
+    return block.tobytes()

@@ -1,0 +1,1 @@
+"""The disk: durable files, journals, the catalogue, recovery."""

@@ -1,0 +1,389 @@
+"""The catalogue: an SQLite index over the call records, for searching.
+
+One process writes it; all others open it read-only. That is a rule of safety: SQLite 3.7.0 to
+3.51.2 can damage a WAL database that two connections write and checkpoint at the same moment.
+Commits are synced (synchronous=FULL), so a row that was added survives a power cut. The folders are
+the truth: a damaged catalogue is set aside and made again from them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import unicodedata
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from recorderd.errors import StoreError, UsageError
+from recorderd.store import files
+from recorderd.store.names import RECORD
+from recorderd.store.records import read_record, walk_folders
+from recorderd.units import WallNs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+NAME = "catalogue.sqlite"
+SCHEMA_VERSION = 1
+BUSY_S = 5.0
+SUFFIX_DIGITS_MIN = 4  # a shorter query would match by chance
+NATIONAL_DIGITS_MIN = (
+    7  # a stored number this long may be the national form of an international one
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One call of the catalogue: its record with amendments, and its folder."""
+
+    record: dict[str, Any]
+    folder: Path
+
+
+class Catalogue:
+    """An open catalogue. Use it on the thread that opened it. All methods raise StoreError."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def add(self, record: dict[str, Any], folder: Path) -> None:
+        """Add a call, or replace it; durable when this returns."""
+        self.add_all([Entry(record, folder)])
+
+    def add_all(self, entries: Iterable[Entry]) -> None:
+        """Add or replace many calls in one transaction."""
+        root = self._path.parent
+        with _guarded(self._path), self._connection:
+            for entry in entries:
+                self._connection.execute(_ADD, _row(entry, root))
+
+    def remove(self, call_id: str) -> None:
+        """Forget a call."""
+        with _guarded(self._path), self._connection:
+            self._connection.execute("DELETE FROM call WHERE id = ?", (call_id,))
+
+    def find(
+        self,
+        *,
+        number: str | None = None,
+        since: WallNs | None = None,
+        until: WallNs | None = None,
+        line: str | None = None,
+        direction: str | None = None,
+        disposition: str | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Calls that fit all that is given, newest first; `since` <= start < `until`.
+
+        `number` is the caller's or the one dialled, see `numbers_match`.
+        """
+        asked_number = None if number is None else unicodedata.normalize("NFKC", number)
+        conditions = {
+            "(number_matches(number, ?) OR number_matches(dialled, ?))": asked_number,
+            "started_ns >= ?": since,
+            "started_ns < ?": until,
+            "line = ?": line,
+            "direction = ?": direction,
+            "disposition = ?": disposition,
+        }
+        asked = {text: value for text, value in conditions.items() if value is not None}
+        values = [value for text, value in asked.items() for _ in range(text.count("?"))]
+        where = " AND ".join(asked) or "1"
+        return self._select(
+            f"WHERE {where} ORDER BY started_ns DESC, id DESC LIMIT ?", *values, limit
+        )
+
+    def get(self, text: str) -> Entry:
+        """The call with this id, or the only one whose id begins so; UsageError for none or two."""
+        found = self._select("WHERE id = ?", text) or self._select(
+            "WHERE substr(id, 1, ?) = ? LIMIT 2", len(text), text
+        )
+        if len(found) == 1:
+            return found[0]
+        what = "more than one call has an id that begins so" if found else "no call has this id"
+        raise UsageError(f"{text}: {what}; `recorderd calls` lists them")
+
+    def folders(self) -> dict[str, Path]:
+        """The folder of every call, by its id."""
+        with _guarded(self._path):
+            rows = self._connection.execute("SELECT id, folder FROM call").fetchall()
+        return {call_id: self._path.parent / folder for call_id, folder in rows}
+
+    def check(self) -> None:
+        """Raise DamagedError where the database is not sound."""
+        with _guarded(self._path):
+            answer = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if answer != "ok":
+            raise DamagedError(f"{self._path}: damaged ({answer})")
+
+    def close(self) -> None:
+        with _guarded(self._path):
+            self._connection.close()
+
+    def _select(self, rest: str, *values: str | int) -> list[Entry]:
+        with _guarded(self._path):
+            query = f"SELECT record, folder FROM call {rest}"  # noqa: S608  (rest is ours)
+            rows = self._connection.execute(query, values).fetchall()
+        return [Entry(json.loads(record), self._path.parent / folder) for record, folder in rows]
+
+
+# ---------------------------------------------------------------- rows
+
+_ADD = """INSERT OR REPLACE INTO call
+    (id, site, line, direction, disposition, started_ns, ended_ns, number, name, absence, dialled,
+     folder, record)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+def _row(entry: Entry, root: Path) -> tuple[str | int | None, ...]:
+    """The columns of a call; StoreError where its record does not hold what they need."""
+    record = entry.record
+    try:
+        row = (
+            _id_of(entry),
+            *(_text(record[key]) for key in ("site", "line", "direction", "disposition")),
+            wall_ns(record["started_at"]),
+            None if record["ended_at"] is None else wall_ns(record["ended_at"]),
+            *(_text_or_none(record["caller"][key]) for key in ("number", "name", "absence")),
+            _text_or_none(record["dialled"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{entry.folder / RECORD}: not a call record ({error!r}); restore it from a copy"
+        raise StoreError(message) from error
+    folder = entry.folder.relative_to(root).as_posix()
+    return (*row, folder, json.dumps(record, ensure_ascii=False))
+
+
+def _id_of(entry: Entry) -> str:
+    call_id = _text(entry.record["id"])
+    if call_id != entry.folder.name:
+        raise ValueError(f"id {call_id!r} in folder {entry.folder.name!r}")
+    return call_id
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def wall_ns(text: str) -> WallNs:
+    """Nanoseconds since 1970 of an ISO 8601 time with an offset. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no UTC offset")
+    return WallNs((moment - _EPOCH) // timedelta(microseconds=1) * 1000)
+
+
+def numbers_match(stored: str | None, asked: str) -> bool:
+    """Whether a stored number is the one asked for; punctuation does not count.
+
+    It is when the digits are the same, or end with the digits asked for (at least 4). The
+    international form of a number (+81 3 1234 5678) and the national one (03-1234-5678) match by
+    what is left without the leading zero.
+    """
+    have, want = _dialable(stored or ""), _dialable(asked)
+    if not have or not want:
+        return False
+    if have == want:
+        return True
+    have_digits, want_digits = have.lstrip("+"), want.lstrip("+")
+    if len(want_digits) >= SUFFIX_DIGITS_MIN and have_digits.endswith(want_digits):
+        return True
+    if have.startswith("+") == want.startswith("+"):
+        return False
+    national = (want if have.startswith("+") else have).lstrip("0")
+    international = have_digits if have.startswith("+") else want_digits
+    return len(national) >= NATIONAL_DIGITS_MIN and international.endswith(national)
+
+
+def _dialable(number: str) -> str:
+    return "".join(char for char in number.upper() if char.isalnum() or char in "+*#")
+
+
+# ---------------------------------------------------------------- opening
+
+
+class DamagedError(StoreError):
+    """The catalogue cannot be used as it is, and can be made again from the call records."""
+
+
+def open_catalogue(path: Path, *, read_only: bool = False) -> Catalogue:
+    """Open the catalogue; to be written, it is made where it is not there.
+
+    Raises DamagedError where it must be made again, otherwise StoreError.
+    """
+    with _guarded(path):
+        connection = _connect_to_read(path) if read_only else _connect_to_write(path)
+        try:
+            _check_version(connection, path)
+            connection.create_function("number_matches", 2, numbers_match, deterministic=True)
+        except BaseException:
+            connection.close()
+            raise
+    return Catalogue(connection, path)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        message = f"{path}: made by another version of recorderd (schema {version}, not"
+        raise DamagedError(f"{message} {SCHEMA_VERSION}); run `recorderd recover --rebuild`")
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """SQLite readers of a WAL database make its side files where they are missing. Whoever may not
+    do that, while no writer has made them, reads the file as one that does not change: do not keep
+    such a connection open for long.
+    """
+    try:
+        return _connect_read_only(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        return _connect_read_only(path, "mode=ro&immutable=1")
+
+
+def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA schema_version")  # the first that looks into the file
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_write(path: Path) -> sqlite3.Connection:
+    with files.guarded(path.parent):
+        path.parent.stat()  # SQLite would only say that it is "unable to open database file"
+    connection = sqlite3.connect(path, timeout=BUSY_S)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            schema = resources.files("recorderd.store") / "schema" / f"{SCHEMA_VERSION:04d}.sql"
+            statements = schema.read_text("utf-8")
+            version = f"PRAGMA user_version = {SCHEMA_VERSION};"
+            connection.executescript(f"BEGIN; {statements} {version} COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into our errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+            message = f"{path}: damaged ({error}); `recorderd recover --rebuild` makes it again"
+            raise DamagedError(message) from error
+        mend = "check that the disk is mounted, writable and not full"
+        raise StoreError(f"{path}: {error}; {mend}") from error
+
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+# ---------------------------------------------------------------- making it again
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What had to be changed so that the catalogue says what the folders say."""
+
+    added: tuple[str, ...]  # call ids
+    removed: tuple[str, ...]
+    unreadable: tuple[str, ...]  # one message for each record that cannot be read
+
+
+def reindex(catalogue: Catalogue, directory: Path) -> Reindexed:
+    """Give every call record its row, and take away rows whose record is gone."""
+    known = catalogue.folders()
+    removed = [call_id for call_id, folder in known.items() if not (folder / RECORD).is_file()]
+    for call_id in removed:
+        catalogue.remove(call_id)
+    added: list[str] = []
+    unreadable: list[str] = []
+    catalogue.add_all(_unknown_calls(directory, known, added, unreadable))
+    return Reindexed(tuple(added), tuple(removed), tuple(unreadable))
+
+
+def _unknown_calls(
+    directory: Path, known: dict[str, Path], added: list[str], unreadable: list[str]
+) -> Iterator[Entry]:
+    for folder in walk_folders(directory):
+        if folder.name in known or not (folder / RECORD).exists():
+            continue
+        try:
+            entry = Entry(read_record(folder), folder)
+            _row(entry, directory)
+        except StoreError as error:
+            unreadable.append(str(error))
+        else:
+            added.append(folder.name)
+            yield entry
+
+
+def open_or_rebuild(directory: Path) -> Catalogue:
+    """Open the catalogue of a state directory to write; make a damaged one again."""
+    path = directory / NAME
+    try:
+        return _open_checked(path)
+    except DamagedError as error:
+        log.warning("%s; it is kept as %s", error, _ASIDE)
+        _remove_side_files(path)
+        files.rename_durable(path, path.with_name(_ASIDE))
+        return _indexed(directory)
+
+
+def _open_checked(path: Path) -> Catalogue:
+    catalogue = open_catalogue(path)
+    try:
+        catalogue.check()
+    except StoreError:
+        catalogue.close()
+        raise
+    return catalogue
+
+
+def rebuild(directory: Path) -> Catalogue:
+    """Drop the catalogue and make it again from the call records."""
+    path = directory / NAME
+    _remove_side_files(path)
+    files.remove_durable(path)
+    return _indexed(directory)
+
+
+_ASIDE = "catalogue-damaged.sqlite"
+
+
+def _remove_side_files(path: Path) -> None:
+    """Before the database itself: a log that outlived its database would be applied to the next."""
+    for suffix in ("-wal", "-shm"):
+        files.remove_durable(path.with_name(path.name + suffix))
+
+
+def _indexed(directory: Path) -> Catalogue:
+    catalogue = open_catalogue(directory / NAME)
+    done = reindex(catalogue, directory)
+    log.info("the catalogue was made again from %d call records", len(done.added))
+    return catalogue

@@ -1,0 +1,266 @@
+"""From a finished recording to a filed call, one bounded step at a time.
+
+The order is what makes a power cut harmless; each step can be done again from its beginning:
+
+1. A segment is encoded from the journals' frames under a temporary name, synced, read back from the
+   disk and decoded, compared with the same frames, renamed, its directory synced. Only then do its
+   journals go. Segments that fill up while the call goes on have no tags yet.
+2. When the length is known each segment gets its last name and its tags: a tagged copy is made in
+   the same way before the old file goes. Two files of one segment after a cut are the same sound.
+3. `call.json`, then the row in the catalogue, then the draft goes; then the call is acknowledged.
+
+The writer does this while other lines record; start-up recovery does the same with what it finds.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from recorderd.core.manifest import Audio, Gap, Segment
+from recorderd.errors import StoreError
+from recorderd.media import codec, tags
+from recorderd.store import files
+from recorderd.store.drafts import draft_path, merge_gaps, save_draft
+from recorderd.store.journal import FRAME_BYTES
+from recorderd.store.names import OPEN, QUARANTINE, sealed_segments, segment_name, segment_tags
+from recorderd.store.records import write_record
+from recorderd.store.spool import find_journals, journal_paths, missing_frames, segment_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import tzinfo
+    from pathlib import Path
+
+    from recorderd.core.manifest import CallRecord, GapCause
+    from recorderd.store.catalogue import Catalogue
+    from recorderd.store.drafts import Draft
+    from recorderd.store.journal import JournalInfo
+
+
+class Closing:
+    """The last steps of one call, whose draft says how long it is."""
+
+    def __init__(self, directory: Path, zone: tzinfo, draft: Draft, lost: GapCause) -> None:
+        """`lost` is the cause to write down for frames that a journal should hold and does not."""
+        assert draft.frames is not None
+        self.draft = draft
+        self.filed: CallRecord | None = None  # the record as it was filed
+        self.done = False
+        self._directory = directory
+        self._zone = zone
+        self._lost: GapCause = lost
+        self._segments: list[Segment] = []
+
+    @property
+    def folder(self) -> Path:
+        return self._directory / self.draft.folder
+
+    def step(self, catalogue: Callable[[], Catalogue]) -> None:
+        """One step more. Raises StoreError, after which the same step can be tried again."""
+        if len(self._segments) < self.draft.segments:
+            self._segments.append(self._finish_segment(len(self._segments)))
+            return
+        self._remove_what_came_after()
+        if self.draft.is_filed and self.filed is None:
+            record = self._final_record()
+            file_record(self._directory, self._zone, catalogue(), record, self.draft.folder)
+            self.filed = record
+        files.remove_durable(draft_path(self._directory, self.draft.record.id))
+        self.done = True
+
+    def _remove_what_came_after(self) -> None:
+        """Sound from after the end of the recording; all of it where nothing must be kept.
+
+        It was written before the end was known: hanging up is certain only some time afterwards.
+        """
+        call_id = self.draft.record.id
+        if self.draft.frames:
+            remove_journals(self._directory, find_journals(self._directory, call_id))
+        else:
+            for path in journal_paths(self._directory, call_id):
+                files.remove_durable(path)
+        for index, paths in sealed_segments(self.folder).items():
+            for path in paths if index >= self.draft.segments else ():
+                files.remove_durable(path)
+        if self.folder.is_dir():
+            files.remove_parts(self.folder)
+            if not self.draft.is_filed:
+                with suppress(OSError):  # files of others in it keep it
+                    self.folder.rmdir()
+
+    def _finish_segment(self, index: int) -> Segment:
+        sealed = sealed_segments(self.folder).get(index, [])
+        parts = find_journals(self._directory, self.draft.record.id, index)
+        if not sealed:
+            self.draft = with_missing(self._directory, self.draft, index, parts, self._lost)
+            segment = self._write_final(index, None, partial(self._from_journals, index, parts))
+        else:
+            parts = self._checked(index, parts, sealed[0])
+            sound = partial(self._from_sealed, index, sealed[0])
+            segment = self._write_final(index, sealed[0], sound)
+        for path in sealed:
+            if path.name != segment.file:
+                files.remove_durable(path)
+        remove_journals(self._directory, parts)
+        return segment
+
+    def _from_journals(self, index: int, parts: Sequence[JournalInfo]) -> Iterator[bytes]:
+        return segment_blocks(parts, *self.draft.segment_range(index))
+
+    def _from_sealed(self, index: int, sealed: Path) -> Iterator[bytes]:
+        """Its sound up to the end of the recording: when it was sealed, the end was not known."""
+        left = self.draft.segment_range(index)[1] * FRAME_BYTES
+        for block in codec.decode_blocks(sealed):
+            if left > 0:
+                yield block[:left]
+            left -= len(block)
+
+    def _checked(self, index: int, parts: list[JournalInfo], sealed: Path) -> list[JournalInfo]:
+        """Tell which journals may go: a cut came between sealing the segment and removing them.
+
+        If they are not what was sealed, some of them had gone already, or something is wrong: they
+        are set aside.
+        """
+        frames = codec.describe(sealed).frames
+        blocks = segment_blocks(parts, self.draft.segment_range(index)[0], frames)
+        if not parts or codec.verify_segment(sealed, blocks):
+            return parts
+        for part in parts:
+            set_aside(self._directory, part.path)
+        return []
+
+    def _write_final(
+        self, index: int, sealed: Path | None, sound: Callable[[], Iterator[bytes]]
+    ) -> Segment:
+        """Give a segment its last name and its tags, durable.
+
+        `sound` gives its frames, from the first, at every call; a sealed file that holds just these
+        is copied, not encoded again.
+        """
+        draft = self.draft
+        first, frames = draft.segment_range(index)
+        final = self.folder / segment_name(draft, index, frames, self._zone)
+        files.make_directory(self.folder, self._directory)
+        with _temporary(final) as (plain, tagged):
+            if sealed is not None and codec.describe(sealed).frames == frames:
+                tags.write_tagged(sealed, tagged, segment_tags(draft, index, self._zone))
+                files.sync_file(tagged)
+                _require(codec.same_sound(tagged, sealed), final)
+            else:
+                _encode(plain, draft, frames, sound())
+                tags.write_tagged(plain, tagged, segment_tags(draft, index, self._zone))
+                files.sync_file(tagged)
+                _require(codec.verify_segment(tagged, sound()), final)
+            sha256 = files.sha256_of(tagged)
+            files.rename_durable(tagged, final)
+        return Segment(final.name, first, frames, sha256)
+
+    def _final_record(self) -> CallRecord:
+        draft = self.draft
+        if not draft.frames:
+            return draft.record
+        audio = Audio(draft.rate_hz, draft.frames, min(draft.pre_roll_frames, draft.frames))
+        return replace(
+            draft.record,
+            audio=audio,
+            segments=tuple(self._segments),
+            gaps=merge_gaps(draft.gaps, draft.frames),
+        )
+
+
+def seal_full_segment(directory: Path, zone: tzinfo, draft: Draft, index: int) -> Draft:
+    """Seal a full segment of a call that goes on, and remove its journals. Raises StoreError.
+
+    Gives the draft as it is on the disk then, where the gaps of the journals stand now.
+    """
+    parts = find_journals(directory, draft.record.id, index)
+    draft = with_missing(directory, draft, index, parts, "write-failed")
+    first, frames = draft.segment_range(index)
+    folder = directory / draft.folder
+    final = folder / segment_name(draft, index, frames, zone)
+    files.make_directory(folder, directory)
+    with _temporary(final) as (plain, _):
+        _encode(plain, draft, frames, segment_blocks(parts, first, frames))
+        files.sync_file(plain)
+        _require(codec.verify_segment(plain, segment_blocks(parts, first, frames)), final)
+        files.rename_durable(plain, final)
+    save_draft(directory, draft)
+    remove_journals(directory, parts)
+    return draft
+
+
+def file_record(
+    directory: Path, zone: tzinfo, catalogue: Catalogue, record: CallRecord, folder: str
+) -> None:
+    """Make a call's record and its row durable; the call may be acknowledged when this returns."""
+    path = directory / folder
+    content = record.as_json(zone)
+    files.make_directory(path, directory)
+    write_record(path, content)
+    catalogue.add(content, path)
+
+
+def with_missing(
+    directory: Path, draft: Draft, index: int, parts: Sequence[JournalInfo], cause: GapCause
+) -> Draft:
+    """The draft with a gap for every frame of a segment that its journals do not hold."""
+    missing = missing_frames(parts, *draft.segment_range(index))
+    if not missing:
+        return draft
+    gaps = {Gap(first, frames, cause) for first, frames in missing}
+    draft = replace(draft, gaps=(*draft.gaps, *(gaps - set(draft.gaps))))
+    save_draft(directory, draft)
+    return draft
+
+
+def no_sound(record: CallRecord, gaps: Sequence[Gap], card: str) -> CallRecord:
+    """The record of a call of which no sound was kept. `card` names its sound card."""
+    causes = {gap.cause for gap in gaps}
+    if causes & {"write-failed", "writer-late"}:
+        reason = "the recording could not be written to the disk"
+    elif "cut" in causes:
+        reason = "the recorder stopped before any sound was kept"
+    else:
+        reason = f"{card} gave no audio"
+    return replace(record, disposition="not-recorded", reason=reason)
+
+
+def remove_journals(directory: Path, parts: Sequence[JournalInfo]) -> None:
+    """Remove journals whose valid frames are sealed; one that is damaged is set aside instead."""
+    for part in parts:
+        if part.is_damaged:
+            set_aside(directory, part.path)
+        else:
+            files.remove_durable(part.path)
+
+
+def set_aside(directory: Path, path: Path) -> None:
+    quarantine = directory / OPEN / QUARANTINE
+    files.make_directory(quarantine, directory)
+    files.rename_durable(path, quarantine / path.name)
+    files.fsync_directory(path.parent)
+
+
+@contextmanager
+def _temporary(final: Path) -> Iterator[tuple[Path, Path]]:
+    """Lend two temporary names beside a file, as encoded and as tagged, and clear them away."""
+    plain = files.part_path(final.with_name(final.name + ".plain"))
+    tagged = files.part_path(final)
+    try:
+        yield plain, tagged
+    finally:
+        files.discard(plain)
+        files.discard(tagged)
+
+
+def _encode(target: Path, draft: Draft, frames: int, sound: Iterator[bytes]) -> None:
+    written = codec.encode_segment(target, sound, draft.rate_hz, draft.format)
+    assert written == frames, "a segment holds every frame of its range"
+
+
+def _require(faithful: bool, final: Path) -> None:  # noqa: FBT001  (the one thing it is about)
+    if not faithful:
+        raise StoreError(f"{final}: what the disk gives back is not what was written; replace it")

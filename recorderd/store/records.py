@@ -1,0 +1,72 @@
+"""Call records as they lie on the disk: `call.json`, and the amendments beside it.
+
+`call.json` is written once and never changed. A later correction is a file of its own,
+`amend-0001.json` and so on; its `changes` is a merge patch (RFC 7396) on the record as it was then.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from recorderd.errors import StoreError
+from recorderd.store import files
+from recorderd.store.names import CALLS, RECORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RECORD_BYTES_MAX = 16 << 20  # four days of five-second segments
+_AMENDMENT = re.compile(r"amend-\d{4}\.json")
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write `call.json`, durable."""
+    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+    files.write_durable(folder / RECORD, text.encode())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a call with its amendments; StoreError where it cannot be read."""
+    record = _read_object(folder / RECORD)
+    for path in sorted(folder.iterdir()):
+        if _AMENDMENT.fullmatch(path.name):
+            record = _merged(record, _read_object(path).get("changes", {}))
+    return record
+
+
+def walk_folders(directory: Path) -> Iterator[Path]:
+    """The folders of all calls in the state directory, oldest day first."""
+    with files.guarded(directory / CALLS):
+        yield from sorted(
+            path for path in (directory / CALLS).glob("[0-9]*/[0-9]*/[0-9]*/*") if path.is_dir()
+        )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    with files.guarded(path), path.open("rb") as file:
+        data = file.read(RECORD_BYTES_MAX)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        message = f"{path}: not JSON ({error}); restore it from a copy"
+        raise StoreError(message) from error
+    if not isinstance(value, dict):
+        message = f"{path}: holds no JSON object; restore it from a copy"
+        raise StoreError(message)
+    return value
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged

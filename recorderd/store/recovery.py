@@ -1,0 +1,204 @@
+"""Start-up recovery: what a crash or a power cut left becomes filed calls. Every start runs it.
+
+Each call in `open/` is finished: if its draft does not say how long it is, it is as long as its
+journals' valid frames, marked as cut, and closed by the same code that closes calls in service.
+Then the catalogue is brought in line with the folders. Nothing is deleted that is not in a sealed
+and verified segment; what cannot be read is moved to `open/quarantine/`. Every step can be killed
+and done again: the draft is completed first, and goes last. Trouble with one call is reported and
+does not keep the others from being finished.
+
+Nobody else may write the state directory meanwhile (files.hold_directory).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from recorderd.core.manifest import Gap
+from recorderd.errors import StoreError
+from recorderd.store import files
+from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
+from recorderd.store.closing import Closing, no_sound, set_aside
+from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
+from recorderd.store.journal import SUFFIX, read_journal
+from recorderd.store.names import CALLS, OPEN, RECORD, sealed_segments
+from recorderd.store.records import walk_folders
+from recorderd.store.salvage import draft_of_folder
+from recorderd.store.spool import find_journals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from recorderd.config.values import Site, Storage
+    from recorderd.store.catalogue import Catalogue
+    from recorderd.store.drafts import Draft
+    from recorderd.store.journal import JournalInfo
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class RecoveryReport:
+    """What recovery found and did."""
+
+    cut: list[str] = field(default_factory=list)  # ids of calls that a crash ended
+    finished: list[str] = field(default_factory=list)  # ids of calls that only had to be filed
+    set_aside: list[str] = field(default_factory=list)  # names in open/quarantine
+    problems: list[str] = field(default_factory=list)  # one message each
+    reindexed: Reindexed = field(default_factory=lambda: Reindexed((), (), ()))
+
+
+def recover(storage: Storage, site: Site, *, drop_catalogue: bool = False) -> RecoveryReport:
+    """Finish what was left open, and bring the catalogue in line with the folders.
+
+    `drop_catalogue`: make it again from nothing. Raises StoreError where the state directory cannot
+    be used at all.
+    """
+    directory = storage.directory
+    files.make_directory(directory / OPEN, directory)
+    files.make_directory(directory / CALLS, directory)
+    catalogue = rebuild(directory) if drop_catalogue else open_or_rebuild(directory)
+    try:
+        return _Recovery(directory, ZoneInfo(site.time_zone), catalogue).run()
+    finally:
+        catalogue.close()
+
+
+class _Recovery:
+    """One run."""
+
+    def __init__(self, directory: Path, zone: ZoneInfo, catalogue: Catalogue) -> None:
+        self._directory = directory
+        self._zone = zone
+        self._catalogue = catalogue
+        self._report = RecoveryReport()
+
+    def run(self) -> RecoveryReport:
+        os.sync()  # names that a killed process made may not be on the disk yet
+        files.remove_parts(self._directory / OPEN)
+        for call_id in self._open_calls():
+            try:
+                self._finish_call(call_id)
+            except StoreError as error:
+                self._problem(error)
+        self._report.reindexed = reindex(self._catalogue, self._directory)
+        self._report.problems += self._report.reindexed.unreadable
+        self._adopt_folders()
+        return self._report
+
+    def _problem(self, error: StoreError) -> None:
+        log.error("%s", error)
+        self._report.problems.append(str(error))
+
+    def _set_aside(self, path: Path) -> None:
+        log.warning("%s: moved to quarantine", path)
+        set_aside(self._directory, path)
+        self._report.set_aside.append(path.name)
+
+    # ------------------------------------------------------------ calls in open/
+
+    def _open_calls(self) -> list[str]:
+        """The ids of all calls with a draft or a journal; what cannot be read is set aside."""
+        calls: set[str] = set()
+        with files.guarded(self._directory / OPEN):
+            paths = sorted((self._directory / OPEN).iterdir())
+        for path in paths:
+            if path.suffix == SUFFIX:
+                if read_journal(path) is None:
+                    self._set_aside(path)
+                else:
+                    calls.add(path.stem.rsplit("_", 2)[0])
+            elif path.suffix == ".json":
+                calls.add(path.stem)
+        return sorted(calls)
+
+    def _finish_call(self, call_id: str) -> None:
+        journals = find_journals(self._directory, call_id)
+        draft = self._draft(call_id, journals)
+        if draft is None:
+            return
+        if (self._directory / draft.folder / RECORD).exists():
+            self._tidy_filed(call_id, journals)
+            return
+        if draft.frames is None:
+            draft = self._completed(draft, journals)
+            save_draft(self._directory, draft)
+        elif draft.record.ended_at is None:
+            draft = replace(draft, record=replace(draft.record, cut=True))
+        self._close(draft)
+        if draft.is_filed:
+            (self._report.cut if draft.record.cut else self._report.finished).append(call_id)
+
+    def _draft(self, call_id: str, journals: Sequence[JournalInfo]) -> Draft | None:
+        """The call's draft, or the one that its newest journal carries."""
+        path = draft_path(self._directory, call_id)
+        if path.exists():
+            try:
+                return load_draft(path)
+            except StoreError as error:
+                self._problem(error)
+                self._set_aside(path)
+        return journals[-1].draft if journals else None
+
+    def _tidy_filed(self, call_id: str, journals: Sequence[JournalInfo]) -> None:
+        """Only the row and the draft were left to do; reindexing adds the row."""
+        for journal in journals:
+            self._set_aside(journal.path)
+        files.remove_durable(draft_path(self._directory, call_id))
+        self._report.finished.append(call_id)
+
+    def _completed(self, draft: Draft, journals: Sequence[JournalInfo]) -> Draft:
+        """The draft of a call that was cut, with the length of what was kept of it."""
+        sealed = sealed_segments(self._directory / draft.folder)
+        reached = max(
+            [(index + 1) * draft.segment_frames for index in sealed]
+            + [journal.first_frame + journal.frames for journal in journals]
+            + [0]
+        )
+        known = {*draft.gaps, *(gap for journal in journals for gap in journal.gaps)}
+        gaps = merge_gaps({*known, Gap(reached, 0, "cut")}, reached)
+        record = replace(draft.record, cut=True, ended_at=None)
+        if is_all_gap(gaps, reached):
+            for journal in journals:
+                if journal.is_damaged:
+                    self._set_aside(journal.path)
+            record = no_sound(record, gaps, "the sound card")
+            return replace(draft, record=record, frames=0, gaps=())
+        return replace(draft, record=record, frames=reached, gaps=gaps)
+
+    def _close(self, draft: Draft) -> None:
+        if (self._directory / draft.folder).is_dir():
+            files.remove_parts(self._directory / draft.folder)
+        closing = Closing(self._directory, self._zone, draft, "cut")
+        while not closing.done:
+            closing.step(lambda: self._catalogue)
+
+    # ------------------------------------------------------------ folders without a record
+
+    def _adopt_folders(self) -> None:
+        """A folder with segments and no call.json, of which nothing is left in open/ either."""
+        known = {*self._catalogue.folders(), *self._open_calls()}
+        for folder in list(walk_folders(self._directory)):
+            if folder.name in known or (folder / RECORD).exists():
+                continue
+            try:
+                self._adopt(folder)
+            except StoreError as error:
+                self._problem(error)
+
+    def _adopt(self, folder: Path) -> None:
+        draft = draft_of_folder(folder, self._directory)
+        if draft is not None:
+            save_draft(self._directory, draft)
+            self._close(draft)
+            self._report.finished.append(folder.name)
+        else:
+            files.discard(files.part_path(folder / RECORD))
+            with suppress(OSError):  # other files in it keep it
+                folder.rmdir()

@@ -1,0 +1,17 @@
+-- The catalogue: an index over calls/, made again from the call records at any time.
+CREATE TABLE call (
+    id          TEXT PRIMARY KEY,
+    site        TEXT NOT NULL,
+    line        TEXT NOT NULL,
+    direction   TEXT NOT NULL,
+    disposition TEXT NOT NULL,
+    started_ns  INTEGER NOT NULL,  -- wall clock, nanoseconds since 1970, UTC
+    ended_ns    INTEGER,
+    number      TEXT,
+    name        TEXT,
+    absence     TEXT,
+    dialled     TEXT,
+    folder      TEXT NOT NULL,     -- relative to the state directory
+    record      TEXT NOT NULL      -- the call record with its amendments, JSON
+) STRICT;
+CREATE INDEX call_by_time ON call (started_ns, id);

@@ -1,0 +1,93 @@
+"""The countries' profiles: all load, each is sane, and a wrong file says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorderd.config.profiles import countries, load_profile, parse_profile
+from recorderd.core.profile import Profile
+from recorderd.errors import ConfigError
+
+
+def text_of(profile: Profile, **changes: object) -> str:
+    values = {**dataclasses.asdict(profile), **changes}
+    lines = [
+        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
+        for key, value in values.items()
+    ]
+    return "\n".join(lines)
+
+
+def problems_of(text: str, country: str = "JP") -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_profile(text, country)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("country", countries())
+def test_every_profile_loads_and_fits_the_line(country: str) -> None:
+    profile = load_profile(country)
+    assert profile.country == country
+    # At 20 pulses a second the loop is closed for 13.9 ms.
+    assert profile.bounce_ms < 13.9 / 2
+    # Ringing current in the hook sensor is never steady for a cycle of 15 Hz.
+    assert profile.off_hook_confirm_ms > 1000 / 15
+    # Breaks of dials from 8 to 22 a second are pulses; 20 pulses/s have pauses from 450 ms.
+    assert profile.pulse_max_ms >= 0.67 * 1000 / 8
+    assert 55 < profile.inter_digit_ms < 250
+    # The double ring of 0.4/0.2/0.4 s is one burst, Japan's 0.5/0.5 s are two.
+    assert 200 < profile.ring_burst_gap_ms < 500
+
+
+def test_the_promised_countries_are_there() -> None:
+    assert {"JP", "US", "GB", "DE", "FR"} <= set(countries())
+    assert load_profile("UK") == load_profile("GB")
+
+
+def test_only_japan_has_a_caller_id_closure() -> None:
+    with_closure = [code for code in countries() if load_profile(code).caller_id_closure_max_ms]
+    assert with_closure == ["JP"]
+
+
+@pytest.mark.parametrize("country", ["XX", "jp", "", "../JP", "JP.toml"])
+def test_an_unknown_country_lists_those_there_are(country: str) -> None:
+    with pytest.raises(ConfigError, match="known: AT, AU, BE"):
+        load_profile(country)
+
+
+def test_all_problems_of_a_file_come_at_once() -> None:
+    good = load_profile("JP")
+    text = text_of(good, bounce_ms="5", hang_up_ms=0, pulse_max_ms=100_000) + "\nringtone = 1"
+    assert problems_of(text) == [
+        "profile JP: ringtone: unknown key",
+        "profile JP: bounce_ms: must be a whole number from 1 to 60000 (ms), is '5'",
+        "profile JP: pulse_max_ms: must be a whole number from 1 to 60000 (ms), is 100000",
+        "profile JP: hang_up_ms: must be a whole number from 1 to 60000 (ms), is 0",
+    ]
+
+
+def test_times_must_be_in_their_order() -> None:
+    text = text_of(load_profile("JP"), pulse_max_ms=1400)
+    assert problems_of(text) == ["profile JP: pulse_max_ms: must be less than hang_up_ms"]
+
+
+def test_a_file_of_another_country_or_no_toml_is_refused() -> None:
+    assert problems_of(text_of(load_profile("JP")), "US")[0].startswith("profile US: country:")
+    assert problems_of("bounce_ms = ")[0].startswith("profile JP: ")
+    assert "missing" in problems_of('country = "JP"')[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in dataclasses.fields(Profile)]),
+        st.one_of(st.integers(-10, 70_000), st.just("true"), st.just("1.5"), st.just("[]")),
+    )
+)
+def test_any_values_load_or_are_refused_with_words(values: dict[str, object]) -> None:
+    text = "\n".join(f"{key} = {value}" for key, value in values.items())
+    assert all(problem.startswith("profile JP: ") for problem in problems_of(text))

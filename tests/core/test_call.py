@@ -1,0 +1,630 @@
+"""The call machine: whose caller ID is whose, and what becomes of every off-hook."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recorderd import events as ev
+from recorderd.core.call import CallMachine
+from recorderd.core.livecall import ClipFacts, LineSettings
+from recorderd.core.manifest import (
+    AbandonRecording,
+    CloseRecording,
+    FileRecord,
+    OpenRecording,
+    SaveDraft,
+)
+from recorderd.core.profile import Profile
+from recorderd.units import ClockReading, MonoNs, WallNs, seconds
+
+LINE = "front-desk"
+READING = ClockReading("boot", MonoNs(0), WallNs(seconds(1_700_000_000)), True, "test")
+
+
+def profile(country: str = "US") -> Profile:
+    japan = country == "JP"
+    return Profile(
+        country=country,
+        off_hook_confirm_ms=60,
+        bounce_ms=12,
+        pulse_max_ms=200,
+        inter_digit_ms=250,
+        hang_up_ms=1300,
+        ring_burst_gap_ms=350,
+        ring_burst_min_ms=100,
+        ring_stopped_ms=7000,
+        caller_id_closure_max_ms=7000 if japan else 0,
+        caller_id_closure_ring_within_ms=4000,
+    )
+
+
+class Line:
+    """A call machine with a pen: feeds facts at seconds, keeps what came out."""
+
+    def __init__(self, country: str = "US", **changes) -> None:
+        wanted = {
+            "line": LINE,
+            "site": "office",
+            "source": "sim",
+            "profile": profile(country),
+            "ring_is_seen": True,
+            "record_rate_hz": 8000,
+            "inbound_clip": "in.wav",
+            "outbound_clip": "",
+            "delay_ms": 500,
+            "records_without_notice": True,
+            "clips": {"in.wav": ClipFacts("aa", 8000), "out.wav": ClipFacts("bb", 8000)},
+            "software_version": "0",
+            "config_sha256": "cc",
+        }
+        numbers = itertools.count(1)
+        self.machine = CallMachine(
+            LineSettings(**{**wanted, **changes}), READING, lambda: f"call{next(numbers)}"
+        )
+        self.out: list = []
+
+    def feed(self, event):
+        new = self.machine.handle(event)
+        self.out += new
+        return new
+
+    def ring(self, at, length=2.0):
+        self.feed(ev.RingingStarted(t(at), LINE))
+        self.feed(ev.RingBurstEnded(t(at + length), LINE, t(at)))
+
+    def lift(self, at, at_start=False):
+        return self.feed(ev.WentOffHook(t(at), LINE, at_start))
+
+    def hang_up(self, at):
+        return self.feed(ev.WentOnHook(t(at), LINE))
+
+    def caller_id(self, at, number="0312345678"):
+        return self.feed(ev.CallerIdReported(t(at), LINE, caller(number)))
+
+    def passed(self, at):
+        return self.feed(ev.TimePassed(t(at)))
+
+    def announced(self, at, call_id="call1", **kw):
+        wanted = {"started_at": t(at - 2), "frames": 16000, "completed": True, "error": None}
+        return self.feed(ev.AnnouncementFinished(t(at), LINE, call_id, **{**wanted, **kw}))
+
+    def all(self, kind):
+        return [item for item in self.out if isinstance(item, kind)]
+
+    def records(self):
+        return [item.record for item in self.out if isinstance(item, CloseRecording | FileRecord)]
+
+
+def t(at: float) -> MonoNs:
+    return MonoNs(seconds(at))
+
+
+def caller(number, absence=None) -> ev.Caller:
+    return ev.Caller(number, None, absence, "modem", f"NMBR={number}")
+
+
+def test_answered_call_with_caller_id_between_rings():
+    line = Line()
+    line.ring(0)
+    line.caller_id(3)
+    line.ring(6)
+    line.lift(9)
+    line.announced(12)
+    line.hang_up(60)
+    (record,) = line.records()
+    assert (record.direction, record.disposition, record.rings) == ("inbound", "recorded", 2)
+    assert (record.started_at, record.answered_at, record.ended_at) == (t(0), t(9), t(60))
+    assert record.caller.number == "0312345678"
+    assert record.notice.completed
+    assert record.notice.frames == 16000
+    (opened,) = line.all(OpenRecording)
+    assert opened.at == t(9)
+    (play,) = line.all(ev.PlayAnnouncement)
+    assert play.at == t(9.5)
+
+
+def test_recording_opens_without_any_caller_id():
+    line = Line()
+    line.ring(0)
+    assert [type(item) for item in line.lift(3)][:2] == [ev.CallAnswered, OpenRecording]
+
+
+def test_caller_id_before_the_ring():
+    line = Line()
+    line.caller_id(0)
+    line.ring(1)
+    line.lift(3)
+    line.hang_up(9)
+    line.passed(12)
+    (record,) = line.records()
+    assert record.caller.number == "0312345678"
+    assert record.started_at == t(0)
+
+
+def test_a_report_told_after_the_ring_that_it_came_before_begins_the_call():
+    line = Line("GB")
+    line.feed(ev.RingingStarted(t(0.4), LINE))
+    line.caller_id(0)
+    line.passed(30)
+    (record,) = line.records()
+    assert record.started_at == t(0)
+
+
+def test_late_caller_id_reaches_the_call_and_its_draft():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.caller_id(4)
+    assert line.all(SaveDraft)[-1].record.caller.number == "0312345678"
+    assert not line.all(ev.CallWaitingIdentified)
+
+
+def test_report_in_mid_call_is_call_waiting_and_never_the_caller():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.caller_id(40, "0999")
+    line.announced(6)
+    line.hang_up(60)
+    (record,) = line.records()
+    assert record.caller is None
+    assert [other.caller.number for other in record.call_waiting] == ["0999"]
+
+
+def test_second_report_within_the_late_window_does_not_replace_the_caller():
+    line = Line()
+    line.ring(0)
+    line.caller_id(2.5, "0311")
+    line.lift(3)
+    line.caller_id(5, "0322")
+    assert line.machine.talking.caller.number == "0311"
+    assert len(line.all(ev.CallWaitingIdentified)) == 1
+
+
+def test_report_after_the_on_hook_edge_belongs_to_the_next_call():
+    line = Line("GB")
+    line.lift(0)
+    line.caller_id(30.5, "0200")  # arrives before the hang-up is final
+    line.hang_up(30)
+    line.ring(32, 1)
+    line.lift(35)
+    line.hang_up(50)
+    line.passed(60)
+    first, second = line.records()
+    assert first.caller is None
+    assert first.call_waiting == ()
+    assert second.caller.number == "0200"
+    assert second.direction == "inbound"
+
+
+def test_ring_before_the_hang_up_was_final_offers_the_next_call():
+    line = Line(inbound_clip="")
+    line.lift(0)
+    line.feed(ev.ModemRang(t(30.5), LINE))
+    line.hang_up(30)
+    assert line.machine.offered is not None
+    line.passed(40)
+    assert [record.disposition for record in line.records()] == ["recorded", "missed"]
+
+
+def test_missed_call_keeps_its_caller():
+    line = Line()
+    line.ring(0)
+    line.caller_id(3)
+    line.ring(6)
+    line.feed(ev.RingingStopped(t(8), LINE, 2))
+    (record,) = line.records()
+    assert (record.disposition, record.caller.number) == ("missed", "0312345678")
+    assert record.ended_at == t(8)
+    assert line.machine.deadline() is None
+
+
+def test_missed_by_modem_rings_alone():
+    line = Line()
+    line.feed(ev.ModemRang(t(0), LINE))
+    line.feed(ev.ModemRang(t(6), LINE))
+    line.passed(13.1)
+    (record,) = line.records()
+    assert (record.disposition, record.rings, record.ended_at) == ("missed", 2, t(6))
+
+
+def test_a_stuck_ring_pin_is_no_missed_call():
+    line = Line()
+    line.feed(ev.RingingStarted(t(0), LINE))
+    line.feed(ev.RingingStopped(t(10), LINE, 0))
+    line.passed(60)
+    assert line.records() == []
+    assert line.machine.offered is None
+
+
+def test_a_call_without_number_exists():
+    line = Line()
+    line.ring(0)
+    line.feed(ev.CallerIdReported(t(3), LINE, caller(None, "private")))
+    line.passed(30)
+    (record,) = line.records()
+    assert record.caller.absence == "private"
+    assert record.caller.number is None
+
+
+def test_another_caller_while_one_is_offered_is_another_call():
+    line = Line("GB")
+    line.caller_id(0, "0111")
+    line.ring(1, 1)
+    line.caller_id(6, "0222")
+    line.ring(7, 1)
+    line.lift(9)
+    line.hang_up(20)
+    line.passed(30)
+    missed, talked = line.records()
+    assert (missed.disposition, missed.caller.number) == ("missed", "0111")
+    assert (talked.disposition, talked.caller.number) == ("recorded", "0222")
+    assert talked.rings == 1
+
+
+def test_the_same_report_twice_is_one_caller():
+    line = Line()
+    line.ring(0)
+    line.caller_id(2.5)
+    line.caller_id(3)
+    assert len(line.all(ev.CallerIdentified)) == 1
+    assert not line.all(ev.CallMissed)
+
+
+def test_outbound_call_with_dialled_digits():
+    line = Line(outbound_clip="out.wav")
+    line.lift(0)
+    for number, digit in enumerate("0120"):
+        line.feed(ev.PulseDialled(t(1 + number), LINE, digit))
+    line.announced(8)
+    line.hang_up(20)
+    (record,) = line.records()
+    assert (record.direction, record.dialled) == ("outbound", "0120")
+    assert line.all(ev.PlayAnnouncement)[0].clip == "out.wav"
+
+
+def test_no_announcement_says_why():
+    line = Line()
+    line.lift(0)
+    line.hang_up(5)
+    (record,) = line.records()
+    assert record.notice is None
+    assert record.notice_reason == "no announcement is set for outbound calls"
+
+
+def test_line_already_off_hook_at_start():
+    line = Line()
+    line.lift(0, at_start=True)
+    line.caller_id(2, "0999")
+    line.hang_up(5)
+    (record,) = line.records()
+    assert record.direction == "unknown"
+    assert record.disposition == "recorded"
+    assert record.caller is None
+    assert not line.all(ev.PlayAnnouncement)
+    assert "already going on" in record.notice_reason
+
+
+def test_unplayed_announcement_can_forbid_the_recording():
+    line = Line(records_without_notice=False)
+    line.ring(0)
+    line.lift(3)
+    line.announced(4, started_at=None, frames=0, completed=False, error="no output device")
+    (abandoned,) = line.all(AbandonRecording)
+    assert abandoned.record is None
+    line.feed(ev.HookFlashed(t(5), LINE, seconds(0.5)))
+    line.hang_up(20)
+    (record,) = line.records()
+    assert record.disposition == "not-recorded"
+    assert "no output device" in record.reason
+    assert not line.all(CloseRecording)
+    assert len(line.all(ev.CallNotRecorded)) == 1
+    assert line.all(SaveDraft)[-1].record.disposition == "not-recorded"
+
+
+def test_unplayed_announcement_is_noted_where_recording_goes_on():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.announced(4, started_at=None, frames=0, completed=False, error="no output device")
+    line.hang_up(20)
+    (record,) = line.records()
+    assert (record.disposition, record.notice) == ("recorded", None)
+    assert record.notice_reason == "no output device"
+
+
+def test_hang_up_stops_the_announcement_and_waits_for_its_end():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    out = line.hang_up(4)
+    assert [type(item) for item in out] == [ev.CallEnded, ev.StopAnnouncement]
+    line.announced(5.4, started_at=t(3.5), frames=4000, completed=False)
+    (record,) = line.records()
+    assert not record.notice.completed
+    assert record.notice.frames == 4000
+    assert record.ended_at == t(4)
+
+
+def test_a_card_that_never_answers_does_not_hold_the_record():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.hang_up(4)
+    line.ring(5)  # the next call may already ring
+    line.passed(6.1)
+    (record,) = line.records()
+    assert "did not say" in record.notice_reason
+    line.announced(7)
+    assert len(line.records()) == 1
+
+
+def test_flash_is_kept_and_does_not_end_the_call():
+    line = Line(inbound_clip="")
+    line.ring(0)
+    line.lift(3)
+    line.feed(ev.HookFlashed(t(10), LINE, seconds(0.6)))
+    line.hang_up(20)
+    (record,) = line.records()
+    assert record.flashes[0].duration_ns == seconds(0.6)
+
+
+def test_stop_in_mid_call_closes_it():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    out = line.feed(ev.StopRequested(t(10)))
+    (record,) = line.records()
+    assert record.cut
+    assert record.ended_at == t(10)
+    assert any(isinstance(item, ev.StopAnnouncement) for item in out)
+
+
+# ---------------------------------------------------------------- Japan's caller-ID closure
+
+
+def japan_closure(line: Line, *, ring_after: bool) -> None:
+    line.ring(0, 0.5)
+    line.ring(1, 0.5)
+    line.lift(1.2)
+    line.hang_up(3.2)
+    line.caller_id(3.3)
+    if ring_after:
+        line.ring(4, 1)
+        line.ring(7, 1)
+
+
+def test_closure_before_ringing_is_no_call():
+    line = Line("JP")
+    japan_closure(line, ring_after=True)
+    assert [type(item) for item in line.out if isinstance(item, ev.CallerIdClosureSeen)]
+    assert len(line.all(AbandonRecording)) == 1
+    assert not line.all(ev.PlayAnnouncement)
+    line.lift(9)
+    line.announced(12)
+    line.hang_up(40)
+    (record,) = line.records()
+    assert (record.direction, record.answered_at) == ("inbound", t(9))
+    assert record.caller.number == "0312345678"
+    assert len(line.all(ev.PlayAnnouncement)) == 1
+
+
+def test_closure_then_nobody_answers_is_a_missed_call():
+    line = Line("JP")
+    japan_closure(line, ring_after=True)
+    line.feed(ev.RingingStopped(t(8), LINE, 4))
+    (record,) = line.records()
+    assert (record.disposition, record.caller.number) == ("missed", "0312345678")
+
+
+def test_closure_out_of_idle_where_short_ringing_is_not_seen():
+    line = Line("JP", outbound_clip="")
+    line.lift(0)
+    line.hang_up(2)
+    line.ring(3, 1)
+    assert line.all(AbandonRecording)
+    line.lift(5)
+    line.announced(8)
+    line.hang_up(60)
+    (record,) = line.records()
+    assert (record.direction, record.disposition) == ("inbound", "recorded")
+
+
+def test_short_call_in_japan_is_kept_when_no_ringing_follows():
+    line = Line("JP")
+    line.ring(0, 0.5)
+    line.lift(0.7)
+    line.hang_up(3)
+    line.passed(7.1)
+    (record,) = line.records()
+    assert record.disposition == "recorded"
+    assert record.ended_at == t(3)
+    assert record.notice_reason == "the call ended before it was announced"
+    assert not line.all(AbandonRecording)
+
+
+def test_answer_in_the_first_real_ring_after_a_closure():
+    line = Line("JP")
+    japan_closure(line, ring_after=False)
+    line.ring(4, 0.5)  # the answer cuts the burst short
+    line.lift(4.5)
+    line.announced(8)
+    line.hang_up(40)
+    (record,) = line.records()
+    assert record.answered_at == t(4.5)
+    assert record.caller.number == "0312345678"
+    assert len(line.all(AbandonRecording)) == 1
+
+
+def test_the_ringing_that_wakes_a_caller_id_set_is_not_counted():
+    line = Line("JP")
+    japan_closure(line, ring_after=True)
+    line.passed(40)
+    (record,) = line.records()
+    assert record.rings == 2
+
+
+def test_short_call_then_a_new_call_that_starts_with_short_ringing():
+    line = Line("JP")
+    line.lift(0)
+    line.hang_up(3)
+    line.ring(5, 0.5)
+    line.ring(6, 0.5)
+    assert not line.all(AbandonRecording)
+    assert [record.disposition for record in line.records()] == ["recorded"]
+    assert line.machine.offered is not None
+
+
+def test_dialled_call_is_never_a_closure():
+    line = Line("JP")
+    line.lift(0)
+    line.feed(ev.PulseDialled(t(1), LINE, "1"))
+    line.hang_up(3)
+    assert len(line.records()) == 1
+
+
+def test_answer_after_real_ringing_is_announced_at_once():
+    line = Line("JP")
+    line.ring(0, 0.5)
+    line.ring(4, 1)
+    line.lift(6)
+    assert line.all(ev.PlayAnnouncement)[0].at == t(6.5)
+
+
+def test_person_who_answers_short_ringing_hears_the_notice_late():
+    line = Line("JP")
+    line.ring(0, 0.5)
+    line.lift(0.6)
+    assert not line.all(ev.PlayAnnouncement)
+    assert line.machine.deadline() == t(7.6)
+    line.passed(7.6)
+    assert line.all(ev.PlayAnnouncement)[0].at == t(7.6)
+
+
+# ---------------------------------------------------------------- properties
+
+LENGTHS = st.sampled_from([0.05, 0.3, 0.5, 1.0, 1.4, 3.0, 5.0, 8.0, 30.0])
+VERBS = st.sampled_from([
+    "ring",
+    "short",
+    "modem",
+    "id",
+    "id2",
+    "lift",
+    "hang",
+    "flash",
+    "digit",
+    "played",
+    "failed",
+])
+
+
+def play_story(line: Line, story) -> float:
+    now, off_hook = 0.0, False
+    for wait, verb in story:
+        now += wait
+        deadline = line.machine.deadline()
+        while deadline is not None and deadline <= t(now):
+            line.feed(ev.TimePassed(deadline))
+            deadline = line.machine.deadline()
+        if verb in {"ring", "short"} and not off_hook:
+            line.ring(now, 1.0 if verb == "ring" else 0.5)
+            now += 1.0
+        elif verb == "modem":
+            line.feed(ev.ModemRang(t(now), LINE))
+        elif verb in {"id", "id2"}:
+            line.caller_id(now, verb)
+        elif verb == "lift" and not off_hook:
+            line.lift(now)
+            off_hook = True
+        elif verb == "hang" and off_hook:
+            line.hang_up(now)
+            off_hook = False
+        elif verb == "flash" and off_hook:
+            line.feed(ev.HookFlashed(t(now), LINE, seconds(0.5)))
+        elif verb == "digit" and off_hook:
+            line.feed(ev.PulseDialled(t(now), LINE, "5"))
+        elif verb in {"played", "failed"} and line.all(ev.PlayAnnouncement):
+            call_id = line.all(ev.PlayAnnouncement)[-1].call_id
+            error = "broken" if verb == "failed" else None
+            line.announced(now, call_id, completed=error is None, error=error)
+    if off_hook:
+        line.hang_up(now + 1)
+    line.feed(ev.TimePassed(t(now + 100)))
+    line.feed(ev.StopRequested(t(now + 101)))
+    return now
+
+
+@given(
+    st.lists(st.tuples(LENGTHS, VERBS), max_size=40),
+    st.sampled_from(["US", "JP", "GB"]),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_every_off_hook_ends_as_a_recording_or_a_reason(story, country, records_anyway):
+    line = Line(country, records_without_notice=records_anyway)
+    play_story(line, story)
+    opened = [item.record.id for item in line.all(OpenRecording)]
+    ended = [item.record.id for item in line.all(CloseRecording)]
+    abandoned = [item.call_id for item in line.all(AbandonRecording)]
+    assert sorted(opened) == sorted(ended + abandoned)
+    filed = [record.id for record in line.records()]
+    assert len(filed) == len(set(filed))
+    assert set(opened) <= set(filed)  # a closure's call is filed as what became of it
+    assert line.machine.deadline() is None
+    assert line.machine.talking is None
+    for record in line.records():
+        if record.disposition == "not-recorded":
+            assert record.reason
+
+
+@given(st.lists(st.tuples(LENGTHS, VERBS), max_size=40), st.sampled_from(["US", "JP", "GB"]))
+@settings(max_examples=200, deadline=None)
+def test_a_caller_is_never_of_another_time(story, country):
+    """A caller's report lies between the call's first sign and its end (Japan: the ringing)."""
+    line = Line(country, inbound_clip="")
+    play_story(line, story)
+    identified = {}
+    for item in line.out:
+        if isinstance(item, ev.CallerIdentified):
+            identified[item.call_id] = item.at
+    for record in line.records():
+        if record.caller is not None and record.answered_at is not None:
+            at = identified[record.id]
+            assert at >= record.started_at
+            if country != "JP":
+                assert at <= record.ended_at
+
+
+@given(st.lists(st.tuples(LENGTHS, VERBS), max_size=30), st.lists(st.floats(0, 200), max_size=20))
+@settings(max_examples=100, deadline=None)
+def test_extra_time_changes_nothing(story, extra):
+    plain, fussy = Line("JP"), Line("JP")
+    play_story(plain, story)
+    original = fussy.machine.handle
+
+    def with_extra(event):
+        out = []
+        for moment in sorted(extra):
+            if fussy.machine._time < t(moment) < event.at:
+                out += original(ev.TimePassed(t(moment)))
+        return out + original(event)
+
+    fussy.machine.handle = with_extra
+    play_story(fussy, story)
+    assert fussy.out == plain.out
+
+
+def test_settings_change_between_calls_only():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.machine.settings = Line(site="new", inbound_clip="").machine.settings
+    line.announced(6)
+    line.hang_up(20)
+    assert line.records()[0].site == "office"
+    line.lift(30)
+    assert line.all(OpenRecording)[-1].record.site == "new"

@@ -1,0 +1,208 @@
+"""Inbox, writer thread, service manager, status and log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from recorderd import events as ev
+from recorderd.runtime.inbox import INBOX_EVENTS_MAX, InboxFullError, ThreadInbox
+from recorderd.runtime.logs import fact_line, log_fact
+from recorderd.runtime.status import Status
+from recorderd.runtime.threads import COMMANDS_MAX, WriterFullError, WriterThread
+from recorderd.runtime.watchdog import ServiceManager
+from recorderd.units import ClockReading, MonoNs, WallNs, seconds
+
+READING = ClockReading("boot", MonoNs(0), WallNs(seconds(1_700_000_000)), True, "test")
+NOW = MonoNs(seconds(5))
+
+
+def test_inbox_gives_events_in_order_and_none_at_the_deadline():
+    inbox = ThreadInbox()
+    first, second = ev.TimePassed(MonoNs(1)), ev.TimePassed(MonoNs(2))
+    inbox.post(first)
+    inbox.post(second)
+    assert inbox.wait(MonoNs(0)) is first
+    assert inbox.wait(MonoNs(time.monotonic_ns() + seconds(9))) is second
+    assert inbox.wait(MonoNs(time.monotonic_ns() + seconds(0.01))) is None
+
+
+def test_a_full_inbox_is_fatal_and_never_silent():
+    inbox = ThreadInbox()
+    for _ in range(INBOX_EVENTS_MAX + 1):
+        inbox.post(ev.TimePassed(NOW))
+    with pytest.raises(InboxFullError, match="wait for the control thread"):
+        inbox.wait(NOW)
+
+
+class FakeWriter:
+    def __init__(self):
+        self.handled = []
+        self.left = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def handle(self, command):
+        self.gate.wait(10)
+        if command == "break":
+            raise OSError("broken")
+        self.handled.append(command)
+        self.left = 3
+
+    def pump(self):
+        self.left = max(0, self.left - 1)
+
+    def pending(self):
+        return self.left > 0
+
+    def close(self):
+        assert not self.pending()
+
+
+def test_writer_thread_finishes_what_is_pending_before_it_ends():
+    writer = FakeWriter()
+    thread = WriterThread(lambda: writer)
+    thread.start()
+    thread.submit("one")
+    thread.submit("two")
+    assert thread.close(within_s=10)
+    assert writer.handled == ["one", "two"]
+    assert writer.left == 0
+    assert thread.beats > 0
+
+
+def test_writer_thread_that_fails_says_so(caplog):
+    thread = WriterThread(FakeWriter)
+    thread.start()
+    with caplog.at_level(logging.CRITICAL):
+        thread.submit("break")
+        thread._thread.join(10)
+    assert isinstance(thread.failure, OSError)
+
+
+def test_a_writer_that_stands_still_fills_its_queue_and_that_is_fatal():
+    writer = FakeWriter()
+    writer.gate.clear()
+    thread = WriterThread(lambda: writer)
+    thread.start()
+    fill = partial(list, map(thread.submit, range(COMMANDS_MAX + 2)))
+    with pytest.raises(WriterFullError):
+        fill()
+    writer.gate.set()
+    wanted = time.monotonic() + 10
+    while thread._commands.full() and time.monotonic() < wanted:
+        pass
+    assert thread.close(within_s=10)
+
+
+def test_service_manager_speaks_sd_notify(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        manager = ServiceManager()
+        manager.ready("recording 2 lines")
+        manager.alive()
+        manager.stopping()
+        assert server.recv(100) == b"READY=1\nSTATUS=recording 2 lines"
+        assert server.recv(100) == b"WATCHDOG=1"
+        assert server.recv(100) == b"STOPPING=1"
+
+
+def test_a_service_manager_that_does_not_read_stops_nothing(tmp_path, monkeypatch, caplog):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        for _ in range(1000):
+            ServiceManager().alive()
+            if "notify" in caplog.text:
+                break
+    assert "notify" in caplog.text
+
+
+def test_service_manager_that_is_gone_does_no_harm(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    ServiceManager().alive()
+    assert "gone" in caplog.text
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    ServiceManager().alive()
+
+
+def status(tmp_path) -> Status:
+    found = Status(tmp_path / "status.json", ZoneInfo("Asia/Tokyo"), {})
+    found.set_lines({"card": {"one", "two"}}, ["one", "two"])
+    return found
+
+
+def test_status_follows_a_call_and_counts(tmp_path):
+    found = status(tmp_path)
+    for fact in (
+        ev.CallOffered(NOW, "one", "a"),
+        ev.CallAnswered(NOW, "one", "a"),
+    ):
+        found.take(fact)
+    assert found.as_json(READING)["lines"]["one"]["state"] == "talking"
+    found.take(ev.CallEnded(NOW, "one", "a"))
+    found.take(ev.RecordingFiled(NOW, "one", "a", 2, 0, "x"))
+    found.take(ev.CallMissed(NOW, "two", "b"))
+    lines = found.as_json(READING)["lines"]
+    assert (lines["one"]["state"], lines["one"]["recorded"]) == ("idle", 1)
+    assert lines["one"]["last_recording_at"].endswith("+09:00")
+    assert lines["two"]["missed"] == 1
+    assert found.alarms() == []
+
+
+def test_a_lost_card_is_an_alarm_of_every_line_on_it(tmp_path):
+    found = status(tmp_path)
+    found.take(ev.DriverLost(NOW, "card", "card", "unplugged"))
+    assert found.alarms() == ["one: card: unplugged", "two: card: unplugged"]
+    found.take(ev.DriverReady(NOW, "card", "card"))
+    assert found.alarms() == []
+
+
+def test_faults_come_and_go(tmp_path):
+    found = status(tmp_path)
+    found.take(ev.LineFaulted(NOW, "one", "hook-chatter", "300 edges"))
+    found.take(ev.WriteFailed(NOW, "two", "b", "disk full"))
+    found.take(ev.ModemSilent(NOW, "one", "no answer"))
+    assert len(found.alarms()) == 3
+    found.take(ev.LineRestored(NOW, "one", "hook-chatter"))
+    found.take(ev.RecordingFiled(NOW, "two", "b", 1, 0, "x"))
+    found.take(ev.ModemReady(NOW, "one", "5601", "AT+VCID=1"))
+    assert found.alarms() == []
+
+
+def test_status_is_written_when_it_changes_and_not_too_often(tmp_path):
+    found = status(tmp_path)
+    path = tmp_path / "status.json"
+    found.write(READING)
+    assert json.loads(path.read_text("utf-8"))["alarms"] == []
+    path.unlink()
+    found.take(ev.CallMissed(NOW, "two", "b"))
+    found.write(ClockReading("boot", MonoNs(seconds(0.5)), WallNs(0), True, "test"))
+    assert not path.exists()
+    found.write(ClockReading("boot", MonoNs(seconds(1.5)), WallNs(0), True, "test"))
+    assert path.exists()
+
+
+def test_a_status_that_cannot_be_written_is_logged(tmp_path, caplog):
+    found = Status(tmp_path / "none" / "status.json", ZoneInfo("UTC"), {})
+    found.write(READING)
+    assert "cannot be written" in caplog.text
+
+
+def test_the_log_holds_no_numbers_and_no_names(caplog):
+    caller = ev.Caller("0312345678", "YAMADA", None, "modem", "NMBR = 0312345678")
+    fact = ev.CallerIdentified(NOW, "one", "a", caller)
+    with caplog.at_level(logging.INFO):
+        log_fact(fact, READING)
+    assert "0312345678" not in caplog.text
+    assert "YAMADA" not in caplog.text
+    assert "caller=number" in caplog.text
+    assert fact_line(fact, READING).startswith("CallerIdentified at=1700000005.000 line=one")
