@@ -1,7 +1,8 @@
 """The composition root: chooses drivers by the configuration, wires them, starts and stops them.
 
-Start order: state directory, recovery of what a crash left, writer, cards, modems, sensors, ready.
-Stop in reverse: sensors first, so that nothing new begins; the writer last, when all is sealed.
+Start order: state directory, ledger, recovery of what a crash left, writer, cards, modems, sensors,
+ready. Stop in reverse: sensors first, so that nothing new begins; the writer when all is sealed, and
+the ledger last.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 from recorderd import __version__
 from recorderd.config import load
 from recorderd.core.livecall import ClipFacts, LineSettings
+from recorderd.core.manifest import LedgerNote
 from recorderd.core.station import Station
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.media.announcement import load_clip
@@ -23,6 +25,8 @@ from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
 from recorderd.runtime.threads import WriterThread
 from recorderd.store import files
+from recorderd.store.books import Books
+from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
         Watchdog,
     )
     from recorderd.runtime.threads import InlineWriter, Pumped
+    from recorderd.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +85,7 @@ class Daemon:
         self._waiting: Config | None = None  # taken when the lines it changes are idle
         self._held = ExitStack()  # the state directory's lock
         self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
+        self._books: Books | None = None
         self._disk: Writer | None = None
         self._writer = run_writer(self._make_writer)
         self.loop = ControlLoop(
@@ -97,9 +103,7 @@ class Daemon:
         """Everything up to "ready"; raises StoreError where nothing could ever be kept."""
         prepare_directory(self._config.storage)
         self._held.enter_context(files.hold_directory(self._config.storage.directory))
-        report = recover(self._config.storage, self._config.site)
-        for problem in report.problems:
-            log.error("recovery: %s", problem)
+        self._books = self._recover()
         self._writer.start()
         self._build(self._config, {line.name for line in self._config.lines})
         count = len(self._config.lines)
@@ -114,6 +118,8 @@ class Daemon:
                 unit.modem.close()
         if not self._writer.close(SEAL_WITHIN_S):
             log.error("segments are still open after %.0f s; recovery seals them", SEAL_WITHIN_S)
+        elif self._books is not None:
+            self._enter_stop(self._books.ledger)
         for card in self._actors.cards.values():
             card.close()
         self._held.close()
@@ -126,12 +132,47 @@ class Daemon:
         finally:
             self.stop()
 
+    # ------------------------------------------------------------ the store
+
+    def _recover(self) -> Books:
+        """Bring the state directory in order, and enter the start into the ledger."""
+        config, directory = self._config, self._config.storage.directory
+        ledger = open_recorder_ledger(directory, config.site.name, self._devices.clock.reading)
+        report = recover(config.storage, config.site, ledger)
+        for problem in report.problems:
+            log.error("recovery: %s", problem)
+        ledger.append(
+            "started",
+            version=__version__,
+            config_sha256=config.sha256,
+            lines=[line.name for line in config.lines],
+            after_crash=not ledger.was_stopped,
+            cut=report.cut,
+        )
+        ledger.sign()
+        return Books(directory, ledger)
+
+    @staticmethod
+    def _enter_stop(ledger: Ledger) -> None:
+        ledger.append("stopped")
+        try:
+            ledger.sign()
+        except StoreError as error:
+            log.error("the stop is not in the ledger: %s", error)  # noqa: TRY400
+        ledger.close()
+
     # ------------------------------------------------------------ wiring
 
     def _make_writer(self) -> Writer:
         config, devices = self._config, self._devices
+        assert self._books is not None, "opened before the writer starts"
         self._disk = Writer(
-            config.storage, config.site, self._sound, devices.inbox.post, devices.clock.now
+            config.storage,
+            config.site,
+            self._sound,
+            self._books,
+            devices.inbox.post,
+            devices.clock.now,
         )
         return self._disk
 
@@ -191,6 +232,7 @@ class Daemon:
         except (ConfigError, ClipError) as error:
             self.status.problem = str(error)
             log.error("the new configuration is not taken: %s", error)  # noqa: TRY400
+            self._writer.submit(LedgerNote("config-refused", {"problem": str(error)[:1000]}))
         else:
             self.status.problem = None
             self._waiting = config
@@ -224,6 +266,7 @@ class Daemon:
             settings = line_settings(config, line, self._actors.clips)
             self._actors.lines[line.name].station.calls.settings = settings
         log.info("configuration taken: %s (%d cards)", config.path, len(cards_before))
+        self._writer.submit(LedgerNote("config-taken", {"config_sha256": config.sha256}))
 
     def _close_cards(self, config: Config) -> None:
         """Cards that no remaining line uses, or that must be opened in another way."""

@@ -31,5 +31,9 @@ class StoreError(RecorderdError):
     """The state directory or a file in it cannot be read or written."""
 
 
+class LedgerError(RecorderdError):
+    """A ledger, or a part of it, is not what recorderd wrote: somebody or something altered it."""
+
+
 class UsageError(RecorderdError):
     """The command line asked for something that does not exist: exit 2."""

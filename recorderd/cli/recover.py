@@ -8,7 +8,9 @@ from rich.console import Console
 
 from recorderd.config import find_config, load
 from recorderd.daemon import prepare_directory
+from recorderd.runtime.clock import SystemClock
 from recorderd.store import files
+from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover as recover_store
 
 if TYPE_CHECKING:
@@ -27,7 +29,13 @@ def recover(options: argparse.Namespace) -> int:
         files.hold_directory(config.storage.directory),
         Console(stderr=True).status("looking through the calls"),
     ):
-        report = recover_store(config.storage, config.site, drop_catalogue=options.rebuild)
+        ledger = open_recorder_ledger(
+            config.storage.directory, config.site.name, SystemClock().reading
+        )
+        report = recover_store(config.storage, config.site, ledger, drop_catalogue=options.rebuild)
+        ledger.append("recovered", cut=report.cut, rebuilt=options.rebuild)
+        ledger.sign()
+        ledger.close()
     print_report(report, console)
     return 1 if report.problems else 0
 

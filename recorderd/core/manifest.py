@@ -32,12 +32,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One sealed file of the recording. `sha256` is of the whole file."""
+    """One sealed file of the recording. `sha256` is of the whole file, `audio_sha256` of its sound:
+    interleaved 16-bit little-endian frames, near then far, whatever the file's format and tags."""
 
     file: str
     first_frame: int
     frames: int
     sha256: str
+    audio_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
                 "first_frame": segment.first_frame,
                 "frames": segment.frames,
                 "sha256": segment.sha256,
+                "audio_sha256": segment.audio_sha256,
             }
             for segment in record.segments
         ],
@@ -253,3 +256,11 @@ class FileRecord:
     """File a record that never had audio: a missed call."""
 
     record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerNote:
+    """Add an entry to the ledger: something that matters and is no call's (core/chain.py)."""
+
+    kind: str
+    data: dict[str, Any]

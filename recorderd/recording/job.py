@@ -18,13 +18,12 @@ from recorderd.store.names import call_folder
 from recorderd.store.spool import SpoolWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import tzinfo
 
     from recorderd.config.values import Storage
     from recorderd.core.manifest import CallRecord
     from recorderd.recording.capture import Capture
-    from recorderd.store.catalogue import Catalogue
+    from recorderd.store.books import Books
     from recorderd.units import MonoNs
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class Job(Protocol):
     def abandon(self, record: CallRecord | None) -> None:
         """There must be no sound of it; file the record, if there is to be one."""
 
-    def step(self, now: MonoNs, catalogue: Callable[[], Catalogue]) -> bool:
+    def step(self, now: MonoNs, books: Books) -> bool:
         """Do a little; whether more can be done at once. Raises StoreError."""
         ...
 
@@ -92,9 +91,9 @@ class Recording:
         self._is_filed = record is not None
         self.save(record or self.record)
 
-    def step(self, now: MonoNs, catalogue: Callable[[], Catalogue]) -> bool:
+    def step(self, now: MonoNs, books: Books) -> bool:
         if self.closing is not None:
-            self.closing.step(catalogue)
+            self.closing.step(books)
             return not self.closing.done
         if self._is_abandoned:
             self._close_without_sound(self.record)
@@ -103,7 +102,7 @@ class Recording:
         if not self._is_saved:
             self._save_draft()
         if self._sealed < self._spool.full_segments:
-            self._seal()
+            self._seal(books)
             return True
         if self._capture.finished:
             self._close()
@@ -129,9 +128,9 @@ class Recording:
         save_draft(self._directory, self._spool.draft)
         self._is_saved = True
 
-    def _seal(self) -> None:
+    def _seal(self, books: Books) -> None:
         self._spool.draft = seal_full_segment(
-            self._directory, self._zone, self._spool.draft, self._sealed
+            self._directory, self._zone, self._spool.draft, self._sealed, books.ledger
         )
         self._sealed += 1
 
@@ -185,12 +184,12 @@ class Paper:
     def abandon(self, record: CallRecord | None) -> None:
         self._close(record or self.record, is_filed=record is not None)
 
-    def step(self, now: MonoNs, catalogue: Callable[[], Catalogue]) -> bool:  # noqa: ARG002
+    def step(self, now: MonoNs, books: Books) -> bool:  # noqa: ARG002
         if self.closing is None:
             save_draft(self._directory, replace(self._template, record=self.record))
             self.is_waiting = True
             return False
-        self.closing.step(catalogue)
+        self.closing.step(books)
         return not self.closing.done
 
     def _close(self, record: CallRecord, *, is_filed: bool) -> None:

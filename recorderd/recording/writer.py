@@ -18,6 +18,7 @@ from recorderd.core.manifest import (
     AbandonRecording,
     CloseRecording,
     FileRecord,
+    LedgerNote,
     OpenRecording,
     SaveDraft,
 )
@@ -26,7 +27,7 @@ from recorderd.events import RecordingFiled, WriteFailed
 from recorderd.recording.capture import Capture
 from recorderd.recording.job import Paper, Recording
 from recorderd.store import files
-from recorderd.store.catalogue import Catalogue, DamagedError, open_or_rebuild
+from recorderd.store.catalogue import DamagedError
 from recorderd.store.names import OPEN
 from recorderd.units import NS_PER_S, later
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from recorderd.core.manifest import CallRecord
     from recorderd.ports import Post, SoundCard
     from recorderd.recording.job import Job
+    from recorderd.store.books import Books
     from recorderd.units import MonoNs
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ ROUNDS_PER_PUMP = 4
 """Segments sealed or tagged for each call in one pump, which should not keep commands waiting."""
 
 RETRY_NS = NS_PER_S
+
+SIGN_EVERY_NS = 60 * NS_PER_S
+"""A call's end is signed at once; in a long one no more than this is ever unsigned."""
 
 JOBS_MAX = 100
 """Calls that may wait for a disk that refuses them, each with up to five seconds of sound."""
@@ -58,6 +63,7 @@ class Writer:
         storage: Storage,
         site: Site,
         lines: Mapping[str, tuple[SoundCard, LineAudio]],
+        books: Books,
         post: Post,
         now: Callable[[], MonoNs],
     ) -> None:
@@ -66,9 +72,10 @@ class Writer:
         self._lines = lines
         self._post = post
         self._now = now
+        self._books = books
         self._jobs: list[Job] = []
-        self._catalogue: Catalogue | None = None
         self._is_prepared = False
+        self._sign_at = later(now(), SIGN_EVERY_NS)
 
     def handle(self, command: object) -> None:
         """Take a command: one of those in core/manifest.py. Nothing is written before `pump`."""
@@ -81,6 +88,8 @@ class Writer:
                 self._job_of(command.record).end(command.record)
             case AbandonRecording():
                 self._abandon(command)
+            case LedgerNote():
+                self._books.ledger.append(command.kind, **command.data)
             case _:
                 raise TypeError(f"not a command to the writer: {command!r}")
 
@@ -89,6 +98,8 @@ class Writer:
         for _ in range(ROUNDS_PER_PUMP):
             if not self._round():
                 break
+        if self._now() >= self._sign_at:
+            self._sign()
 
     def pending(self) -> bool:
         """Whether a call is being recorded, or something of one is not yet on the disk."""
@@ -96,18 +107,19 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the catalogue. What is still open is finished by the next start's recovery."""
-        if self._catalogue is not None:
-            self._catalogue.close()
-            self._catalogue = None
+        self._books.close_catalogue()
 
     # ------------------------------------------------------------ commands
 
     def _open(self, command: OpenRecording) -> None:
-        card, audio = self._lines[command.record.line]
+        record = command.record
+        self._books.ledger.append("call-opened", call=record.id, line=record.line)
+        card, audio = self._lines[record.line]
         capture = Capture(card, audio, command.at)
-        self._add(Recording(self.storage, self._zone, command.record, capture))
+        self._add(Recording(self.storage, self._zone, record, capture))
 
     def _abandon(self, command: AbandonRecording) -> None:
+        self._books.ledger.append("call-abandoned", call=command.call_id, reason=command.reason)
         job = self._find(command.call_id)
         if job is not None:
             job.abandon(command.record)
@@ -150,12 +162,13 @@ class Writer:
             return False
         try:
             self._prepare()
-            more = job.step(now, self._open_catalogue)
+            more = job.step(now, self._books)
         except StoreError as error:
             self._failed(job, error, now)
             return False
         if job.retry_at is not None:
             log.info("call %s can be written again", job.record.id)
+            self._books.ledger.append("write-resumed", call=job.record.id)
             job.retry_at = None
         self._acknowledge(job)
         return more
@@ -179,10 +192,11 @@ class Writer:
         """Told once a spell: the control thread has it logged and shown."""
         if job.retry_at is None:
             self._post(WriteFailed(now, job.record.line, job.record.id, str(error)))
+            self._books.ledger.append("write-failed", call=job.record.id, reason=str(error))
         job.retry_at = later(now, RETRY_NS)
         self._is_prepared = False
         if isinstance(error, DamagedError):
-            self.close()
+            self._books.close_catalogue()
 
     def _prepare(self) -> None:
         """Make the directory for journals; the disk may come only after the daemon has begun."""
@@ -190,7 +204,10 @@ class Writer:
             files.make_directory(self.storage.directory / OPEN, self.storage.directory)
             self._is_prepared = True
 
-    def _open_catalogue(self) -> Catalogue:
-        if self._catalogue is None:
-            self._catalogue = open_or_rebuild(self.storage.directory)
-        return self._catalogue
+    def _sign(self) -> None:
+        """Sign what has been entered since the last checkpoint. Calls go on where that fails."""
+        self._sign_at = later(self._now(), SIGN_EVERY_NS)
+        try:
+            self._books.ledger.sign()
+        except StoreError as error:
+            log.error("the ledger cannot be written: %s", error)  # noqa: TRY400

@@ -7,17 +7,19 @@ The order is what makes a power cut harmless; each step can be done again from i
    journals go. Segments that fill up while the call goes on have no tags yet.
 2. When the length is known each segment gets its last name and its tags: a tagged copy is made in
    the same way before the old file goes. Two files of one segment after a cut are the same sound.
-3. `call.json`, then the row in the catalogue, then the draft goes; then the call is acknowledged.
+3. `call.json`, then its entries in the ledger with a signed checkpoint, then the row in the
+   catalogue, then the draft goes; then the call is acknowledged.
 
 The writer does this while other lines record; start-up recovery does the same with what it finds.
 """
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recorderd.core.manifest import Audio, Gap, Segment
 from recorderd.errors import StoreError
@@ -30,14 +32,15 @@ from recorderd.store.records import write_record
 from recorderd.store.spool import find_journals, journal_paths, missing_frames, segment_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import tzinfo
     from pathlib import Path
 
     from recorderd.core.manifest import CallRecord, GapCause
-    from recorderd.store.catalogue import Catalogue
+    from recorderd.store.books import Books
     from recorderd.store.drafts import Draft
     from recorderd.store.journal import JournalInfo
+    from recorderd.store.ledger import Ledger
 
 
 class Closing:
@@ -58,7 +61,7 @@ class Closing:
     def folder(self) -> Path:
         return self._directory / self.draft.folder
 
-    def step(self, catalogue: Callable[[], Catalogue]) -> None:
+    def step(self, books: Books) -> None:
         """One step more. Raises StoreError, after which the same step can be tried again."""
         if len(self._segments) < self.draft.segments:
             self._segments.append(self._finish_segment(len(self._segments)))
@@ -66,7 +69,7 @@ class Closing:
         self._remove_what_came_after()
         if self.draft.is_filed and self.filed is None:
             record = self._final_record()
-            file_record(self._directory, self._zone, catalogue(), record, self.draft.folder)
+            file_record(self._directory, self._zone, books, record, self.draft.folder)
             self.filed = record
         files.remove_durable(draft_path(self._directory, self.draft.record.id))
         self.done = True
@@ -149,14 +152,21 @@ class Closing:
                 tags.write_tagged(sealed, tagged, segment_tags(draft, index, self._zone))
                 files.sync_file(tagged)
                 _require(codec.same_sound(tagged, sealed), final)
+                audio_sha256 = self._sound_of_sealed(index, sealed)
             else:
-                _encode(plain, draft, frames, sound())
+                audio_sha256 = _encode(plain, draft, frames, sound())
                 tags.write_tagged(plain, tagged, segment_tags(draft, index, self._zone))
                 files.sync_file(tagged)
                 _require(codec.verify_segment(tagged, sound()), final)
             sha256 = files.sha256_of(tagged)
             files.rename_durable(tagged, final)
-        return Segment(final.name, first, frames, sha256)
+        return Segment(final.name, first, frames, sha256, audio_sha256)
+
+    def _sound_of_sealed(self, index: int, sealed: Path) -> str:
+        """The hash of a sealed segment's sound; a cut may have come before the draft had it."""
+        if index < len(self.draft.sounds):
+            return self.draft.sounds[index]
+        return sound_hash(codec.decode_blocks(sealed))
 
     def _final_record(self) -> CallRecord:
         draft = self.draft
@@ -171,7 +181,9 @@ class Closing:
         )
 
 
-def seal_full_segment(directory: Path, zone: tzinfo, draft: Draft, index: int) -> Draft:
+def seal_full_segment(
+    directory: Path, zone: tzinfo, draft: Draft, index: int, ledger: Ledger
+) -> Draft:
     """Seal a full segment of a call that goes on, and remove its journals. Raises StoreError.
 
     Gives the draft as it is on the disk then, where the gaps of the journals stand now.
@@ -183,24 +195,91 @@ def seal_full_segment(directory: Path, zone: tzinfo, draft: Draft, index: int) -
     final = folder / segment_name(draft, index, frames, zone)
     files.make_directory(folder, directory)
     with _temporary(final) as (plain, _):
-        _encode(plain, draft, frames, segment_blocks(parts, first, frames))
+        audio_sha256 = _encode(plain, draft, frames, segment_blocks(parts, first, frames))
         files.sync_file(plain)
         _require(codec.verify_segment(plain, segment_blocks(parts, first, frames)), final)
         files.rename_durable(plain, final)
+    enter_segment(ledger, draft.record.id, index, first, frames, audio_sha256)
+    draft = replace(draft, sounds=(*draft.sounds[:index], audio_sha256))
     save_draft(directory, draft)
     remove_journals(directory, parts)
     return draft
 
 
 def file_record(
-    directory: Path, zone: tzinfo, catalogue: Catalogue, record: CallRecord, folder: str
+    directory: Path, zone: tzinfo, books: Books, record: CallRecord, folder: str
 ) -> None:
-    """Make a call's record and its row durable; the call may be acknowledged when this returns."""
+    """Make a call's record, its entries in the ledger and its row durable.
+
+    The call may be acknowledged when this returns.
+    """
     path = directory / folder
     content = record.as_json(zone)
     files.make_directory(path, directory)
-    write_record(path, content)
-    catalogue.add(content, path)
+    enter_call(books.ledger, content, write_record(path, content))
+    books.catalogue.add(content, path)
+
+
+# ---------------------------------------------------------------- entries in the ledger
+
+GAPS_ENTERED_MAX = 100
+"""The record, whose hash is entered, has them all; so many keep a line of the ledger readable."""
+
+
+def enter_segment(
+    ledger: Ledger, call_id: str, index: int, first_frame: int, frames: int, audio_sha256: str
+) -> None:
+    """Enter a sealed segment, unless it is entered; again where its end was cut since then."""
+    data = {
+        "call": call_id,
+        "segment": index,
+        "first_frame": first_frame,
+        "frames": frames,
+        "audio_sha256": audio_sha256,
+    }
+    if ledger.last("segment-sealed", call_id, index) != data:
+        ledger.append("segment-sealed", **data)
+
+
+def enter_call(ledger: Ledger, record: dict[str, Any], sha256: str) -> None:
+    """Enter what a record says of its segments, notice and gaps, and its hash; signed, durable.
+
+    `record` is a call record as JSON. Raises StoreError, after which it can be done again.
+    """
+    call_id = record["id"]
+    if ledger.last("call-closed", call_id) is None:
+        for index, segment in enumerate(record["segments"]):
+            enter_segment(
+                ledger,
+                call_id,
+                index,
+                segment["first_frame"],
+                segment["frames"],
+                segment["audio_sha256"],
+            )
+        if record["notice"] is not None or record["notice_reason"] is not None:
+            ledger.append(
+                "notice", call=call_id, reason=record["notice_reason"], **(record["notice"] or {})
+            )
+        if record["gaps"]:
+            ledger.append(
+                "gaps",
+                call=call_id,
+                count=len(record["gaps"]),
+                frames=sum(gap["frames"] for gap in record["gaps"]),
+                first=record["gaps"][:GAPS_ENTERED_MAX],
+            )
+        ledger.append(
+            "call-closed",
+            call=call_id,
+            line=record["line"],
+            disposition=record["disposition"],
+            cut=record["cut"],
+            segments=len(record["segments"]),
+            frames=record["audio"]["frames"] if record["audio"] else 0,
+            record_sha256=sha256,
+        )
+    ledger.sign()
 
 
 def with_missing(
@@ -256,9 +335,26 @@ def _temporary(final: Path) -> Iterator[tuple[Path, Path]]:
         files.discard(tagged)
 
 
-def _encode(target: Path, draft: Draft, frames: int, sound: Iterator[bytes]) -> None:
-    written = codec.encode_segment(target, sound, draft.rate_hz, draft.format)
+def _encode(target: Path, draft: Draft, frames: int, sound: Iterator[bytes]) -> str:
+    """Encode a segment and give the hash of its sound."""
+    digest = hashlib.sha256()
+    written = codec.encode_segment(target, _hashed(sound, digest), draft.rate_hz, draft.format)
     assert written == frames, "a segment holds every frame of its range"
+    return digest.hexdigest()
+
+
+def sound_hash(blocks: Iterable[bytes]) -> str:
+    """The SHA-256 of interleaved 16-bit frames, in hexadecimal."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _hashed(sound: Iterator[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    for block in sound:
+        digest.update(block)
+        yield block
 
 
 def _require(faithful: bool, final: Path) -> None:  # noqa: FBT001  (the one thing it is about)

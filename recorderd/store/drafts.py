@@ -47,6 +47,7 @@ class Draft:
     gaps: tuple[Gap, ...] = ()
     frames: int | None = None
     is_filed: bool = True  # False: nothing is left of this call, not even a record
+    sounds: tuple[str, ...] = ()  # the SHA-256 of the sound of each segment sealed so far
 
     @property
     def segments(self) -> int:
@@ -129,6 +130,7 @@ def from_dict(data: dict[str, Any]) -> Draft:
         raise ValueError(f"version {data['version']} is not {VERSION}")
     rest["record"] = _record(rest["record"])
     rest["gaps"] = tuple(Gap(**gap) for gap in rest["gaps"])
+    rest["sounds"] = tuple(rest["sounds"])
     return Draft(**rest)
 
 

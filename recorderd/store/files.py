@@ -61,13 +61,13 @@ def is_part(name: str) -> bool:
     return name.startswith(".") and name.endswith(PART)
 
 
-def create(temp: Path) -> int:
+def create(temp: Path, mode: int = 0o640) -> int:
     """Open a new file under a temporary name. Raises OSError.
 
     What lies there from a failure is not written over but replaced: it must not be synced again.
     """
     discard(temp)
-    return os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    return os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -77,12 +77,12 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def write_durable(path: Path, data: bytes) -> None:
+def write_durable(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Let `path` hold exactly `data`, also after a power cut; before that, what it held."""
     temp = part_path(path)
     try:
         with guarded(path):
-            descriptor = create(temp)
+            descriptor = create(temp, mode)
             try:
                 write_all(descriptor, data)
                 os.fsync(descriptor)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CALLS = "calls"
 OPEN = "open"
 QUARANTINE = "quarantine"
+LEDGER = "ledger"
+KEYS = "keys"
 RECORD = "call.json"
 
 NUMBER_CHARS_MAX = 32

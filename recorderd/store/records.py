@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,16 @@ RECORD_BYTES_MAX = 16 << 20  # four days of five-second segments
 _AMENDMENT = re.compile(r"amend-\d{4}\.json")
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write `call.json`, durable."""
-    text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
-    files.write_durable(folder / RECORD, text.encode())
+def write_record(folder: Path, record: dict[str, Any]) -> str:
+    """Write `call.json`, durable, and give its SHA-256."""
+    data = (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode()
+    files.write_durable(folder / RECORD, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_original(folder: Path) -> tuple[dict[str, Any], str]:
+    """The record as it was written, and the SHA-256 of its file. Raises StoreError."""
+    return _read_object(folder / RECORD), files.sha256_of(folder / RECORD)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

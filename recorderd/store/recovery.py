@@ -22,12 +22,14 @@ from zoneinfo import ZoneInfo
 from recorderd.core.manifest import Gap
 from recorderd.errors import StoreError
 from recorderd.store import files
+from recorderd.store.books import Books
 from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
-from recorderd.store.closing import Closing, no_sound, set_aside
+from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
 from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
 from recorderd.store.journal import SUFFIX, read_journal
-from recorderd.store.names import CALLS, OPEN, RECORD, sealed_segments
-from recorderd.store.records import walk_folders
+from recorderd.store.ledger import RECORDER, closed_calls
+from recorderd.store.names import CALLS, LEDGER, OPEN, RECORD, sealed_segments
+from recorderd.store.records import read_original, walk_folders
 from recorderd.store.salvage import draft_of_folder
 from recorderd.store.spool import find_journals
 
@@ -36,9 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.config.values import Site, Storage
-    from recorderd.store.catalogue import Catalogue
     from recorderd.store.drafts import Draft
     from recorderd.store.journal import JournalInfo
+    from recorderd.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,9 @@ class RecoveryReport:
     reindexed: Reindexed = field(default_factory=lambda: Reindexed((), (), ()))
 
 
-def recover(storage: Storage, site: Site, *, drop_catalogue: bool = False) -> RecoveryReport:
+def recover(
+    storage: Storage, site: Site, ledger: Ledger, *, drop_catalogue: bool = False
+) -> RecoveryReport:
     """Finish what was left open, and bring the catalogue in line with the folders.
 
     `drop_catalogue`: make it again from nothing. Raises StoreError where the state directory cannot
@@ -65,7 +69,8 @@ def recover(storage: Storage, site: Site, *, drop_catalogue: bool = False) -> Re
     files.make_directory(directory / CALLS, directory)
     catalogue = rebuild(directory) if drop_catalogue else open_or_rebuild(directory)
     try:
-        return _Recovery(directory, ZoneInfo(site.time_zone), catalogue).run()
+        books = Books(directory, ledger, catalogue)
+        return _Recovery(directory, ZoneInfo(site.time_zone), books).run()
     finally:
         catalogue.close()
 
@@ -73,10 +78,10 @@ def recover(storage: Storage, site: Site, *, drop_catalogue: bool = False) -> Re
 class _Recovery:
     """One run."""
 
-    def __init__(self, directory: Path, zone: ZoneInfo, catalogue: Catalogue) -> None:
+    def __init__(self, directory: Path, zone: ZoneInfo, books: Books) -> None:
         self._directory = directory
         self._zone = zone
-        self._catalogue = catalogue
+        self._books = books
         self._report = RecoveryReport()
 
     def run(self) -> RecoveryReport:
@@ -87,8 +92,9 @@ class _Recovery:
                 self._finish_call(call_id)
             except StoreError as error:
                 self._problem(error)
-        self._report.reindexed = reindex(self._catalogue, self._directory)
+        self._report.reindexed = reindex(self._books.catalogue, self._directory)
         self._report.problems += self._report.reindexed.unreadable
+        self._enter_unknown(self._report.reindexed.added)
         self._adopt_folders()
         return self._report
 
@@ -124,7 +130,7 @@ class _Recovery:
         if draft is None:
             return
         if (self._directory / draft.folder / RECORD).exists():
-            self._tidy_filed(call_id, journals)
+            self._tidy_filed(call_id, self._directory / draft.folder, journals)
             return
         if draft.frames is None:
             draft = self._completed(draft, journals)
@@ -146,8 +152,9 @@ class _Recovery:
                 self._set_aside(path)
         return journals[-1].draft if journals else None
 
-    def _tidy_filed(self, call_id: str, journals: Sequence[JournalInfo]) -> None:
-        """Only the row and the draft were left to do; reindexing adds the row."""
+    def _tidy_filed(self, call_id: str, folder: Path, journals: Sequence[JournalInfo]) -> None:
+        """Only the ledger, the row and the draft were left to do; reindexing adds the row."""
+        enter_call(self._books.ledger, *read_original(folder))
         for journal in journals:
             self._set_aside(journal.path)
         files.remove_durable(draft_path(self._directory, call_id))
@@ -177,13 +184,23 @@ class _Recovery:
             files.remove_parts(self._directory / draft.folder)
         closing = Closing(self._directory, self._zone, draft, "cut")
         while not closing.done:
-            closing.step(lambda: self._catalogue)
+            closing.step(self._books)
+
+    def _enter_unknown(self, added: Sequence[str]) -> None:
+        """A record that had no row may not be in the ledger either: that comes between the two."""
+        if not added:
+            return
+        closed = closed_calls(self._directory / LEDGER / RECORDER)
+        folders = self._books.catalogue.folders()
+        for call_id in added:
+            if call_id not in closed and self._books.ledger.last("call-closed", call_id) is None:
+                enter_call(self._books.ledger, *read_original(folders[call_id]))
 
     # ------------------------------------------------------------ folders without a record
 
     def _adopt_folders(self) -> None:
         """A folder with segments and no call.json, of which nothing is left in open/ either."""
-        known = {*self._catalogue.folders(), *self._open_calls()}
+        known = {*self._books.catalogue.folders(), *self._open_calls()}
         for folder in list(walk_folders(self._directory)):
             if folder.name in known or (folder / RECORD).exists():
                 continue

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recorderd.config.values import LineAudio, Site, Storage
+from recorderd.core import chain
 from recorderd.core.manifest import (
     AbandonRecording,
     CallRecord,
@@ -23,10 +24,14 @@ from recorderd.events import Caller, RecordingFiled, WriteFailed
 from recorderd.media.codec import decode_blocks
 from recorderd.ports import LostFrames
 from recorderd.recording.writer import Writer
+from recorderd.store.books import Books
+from recorderd.store.ledger import RECORDER, Ledger, chain_lines
 from recorderd.store.recovery import recover
+from recorderd.store.signing import DeviceKey
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 
 RATE = 8000
+KEY = DeviceKey.generate()
 SITE = Site("test-office", "JP", "Asia/Tokyo")
 WALL = WallNs(1_795_427_100 * NS_PER_S)  # 2026-11-23T18:45:00+09:00
 READING = ClockReading("boot-1", MonoNs(0), WALL, synchronised=True, source="simulated")
@@ -149,8 +154,10 @@ class Office:
         self.lines = lines or {"front": (self.card, audio())}
         self.now_s = 0.0
         self.posts = []
+        self.ledger = self.open_ledger()
+        self.books = Books(folder, self.ledger)
         self.writer = Writer(
-            self.storage, SITE, self.lines, self.posts.append, lambda: at(self.now_s)
+            self.storage, SITE, self.lines, self.books, self.posts.append, lambda: at(self.now_s)
         )
         OFFICES.append(self)
 
@@ -212,8 +219,22 @@ class Office:
         return [post for post in self.posts if isinstance(post, WriteFailed)]
 
     def recover(self, **options):
+        """What a start does: with a ledger of its own."""
         self.writer.close()
-        return recover(self.storage, SITE, **options)
+        self.ledger.close()
+        self.ledger = self.open_ledger()
+        return recover(self.storage, SITE, self.ledger, **options)
+
+    def open_ledger(self):
+        return Ledger(self.directory, RECORDER, SITE.name, KEY, self.reading)
+
+    def reading(self):
+        moment = at(self.now_s)
+        return replace(READING, mono=moment, wall=READING.wall_at(moment))
+
+    def entries(self):
+        """The recorder's chain as it is on the disk; LedgerError where it does not hold together."""
+        return list(chain.walk(chain_lines(self.directory / "ledger/recorder")))
 
     def folders(self):
         return sorted(path.parent for path in self.directory.glob("calls/*/*/*/*/call.json"))

@@ -49,6 +49,12 @@ class Machine:
         self._contents: dict[int, bytes] = {}  # of an inode, at its last sync
         self._names: dict[int, dict[str, int]] = {}  # of a directory's inode, at its last sync
         self._real = {name: getattr(os, name) for name in OPERATIONS}
+        for path in (root, *root.rglob("*")):  # what was there before is on the disk
+            if path.is_dir():
+                names = {entry.name: entry.inode() for entry in os.scandir(path)}
+                self._names[path.stat().st_ino] = names
+            else:
+                self._contents[path.stat().st_ino] = path.read_bytes()
 
     @contextmanager
     def installed(self):

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recorderd.store.catalogue import NAME, open_catalogue
-from recorderd.store.recovery import recover
 from tests.store.calls import (
     CALLER,
-    SITE,
     CountingCard,
     Office,
     a_record,
@@ -118,10 +116,30 @@ def check(office, day):
             assert office.frames(call_id) == expected(STARTS[call_id], kept)
         assert record["cut"] == (call_id not in acknowledged and record["ended_at"] is None)
     catalogue.close()
+    check_ledger(office, present, acknowledged)
     if "call" in acknowledged:
         assert office.call("call")[1]["audio"]["frames"] == 5500
     assert [name for name in office.left_open() if name != "quarantine"] == []
     assert not list(office.directory.glob("open/quarantine/*"))
+
+
+def check_ledger(office, present, acknowledged):
+    """The chain holds; every filed call is in it with the hash of its record, under a checkpoint."""
+    entries = office.entries()
+    closed = {entry.data["call"]: entry for entry in entries if entry.kind == "call-closed"}
+    assert set(closed) == set(present)
+    signed = max((entry.seq for entry in entries if entry.kind == "checkpoint"), default=0)
+    for call_id, folder in present.items():
+        content = (folder / "call.json").read_bytes()
+        assert closed[call_id].data["record_sha256"] == hashlib.sha256(content).hexdigest()
+        assert closed[call_id].seq < signed or call_id not in acknowledged
+        sealed = {
+            entry.data["segment"]: entry.data["audio_sha256"]
+            for entry in entries
+            if entry.kind == "segment-sealed" and entry.data["call"] == call_id
+        }
+        for index, segment in enumerate(json.loads(content)["segments"]):
+            assert sealed[index] == segment["audio_sha256"]
 
 
 def check_little_was_lost(office, day, report):
@@ -179,7 +197,7 @@ def test_killed_at_every_operation_of_a_day():
             for left in LEFT:
                 office = remains_of(machine, folder / left, left)
                 check_nothing_points_nowhere(office)
-                report = recover(office.storage, SITE)
+                report = office.recover()
                 assert report.problems == [], (operation, left, machine.log[-3:])
                 check(office, day)
                 check_little_was_lost(office, day, report)
@@ -193,16 +211,16 @@ def test_recovery_killed_at_every_operation_comes_to_the_same_end(share):
     with in_memory() as folder:
         day, machine = killed_day(folder, round(len(operations_of_a_day()) * share))
         once = remains_of(machine, folder / "once", "cut")
-        recover(once.storage, SITE)
+        once.recover()
         wanted = contents_of(once.directory)
-        assert recover(once.storage, SITE).cut == []
+        assert once.recover().cut == []
         assert contents_of(once.directory) == wanted
         operation, finished = 0, False
         while not finished:
             operation += 1
             office = remains_of(machine, folder / f"try-{operation}", "cut")
             finished = not is_killed_in_recovery(office, operation)
-            recover(office.storage, SITE)
+            office.recover()
             check(office, day)
             assert contents_of(office.directory) == wanted
         assert operation > 10
@@ -213,7 +231,7 @@ def is_killed_in_recovery(office, operation):
     machine.kill_at = operation
     try:
         with machine.installed():
-            recover(office.storage, SITE)
+            office.recover()
     except Killed:
         return True
     return False

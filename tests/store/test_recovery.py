@@ -14,7 +14,6 @@ from recorderd.media import codec
 from recorderd.media.tags import read_tags
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.drafts import draft_path
-from recorderd.store.recovery import recover
 from tests.store.calls import CALLER, RATE, SITE, Office, a_record, at, expected, in_memory
 
 
@@ -279,8 +278,7 @@ def test_trouble_with_one_call_keeps_no_other_from_being_finished(office):
 
 def test_a_new_format_in_the_configuration_does_not_mix_formats(office):
     office.storage = replace(office.storage, format="wav", segment_s=60)
-    office.writer.close()
-    recover(office.storage, SITE)
+    office.recover()
     assert office.frames() == expected(8 * RATE, 13 * RATE)
     assert {segment["file"][-5:] for segment in office.call()[1]["segments"]} == {".flac"}
 

@@ -1,0 +1,283 @@
+"""The ledger on the disk: appended to, torn, refused by the disk, altered, and begun by two."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import json
+import os
+import subprocess
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorderd.core import chain
+from recorderd.core.chain import Head
+from recorderd.errors import LedgerError, StoreError
+from recorderd.store import ledger as ledger_module
+from recorderd.store.ledger import Ledger, chain_lines, open_desk
+from recorderd.store.signing import fingerprint_of, is_signed, load_device_key
+from tests.store.calls import READING
+
+
+@pytest.fixture
+def key(tmp_path):
+    return load_device_key(tmp_path)
+
+
+def opened(directory, key, name="recorder"):
+    return Ledger(directory, name, "test-office", key, lambda: READING)
+
+
+def entries_of(directory, name="recorder"):
+    return list(chain.walk(chain_lines(directory / "ledger" / name)))
+
+
+def kinds_of(directory, name="recorder"):
+    return [entry.kind for entry in entries_of(directory, name)]
+
+
+def files_of(directory, name="recorder"):
+    return sorted((directory / "ledger" / name).glob("*.jsonl"))
+
+
+def test_the_key_is_made_once_and_is_for_its_owner_alone(tmp_path, key):
+    assert load_device_key(tmp_path).fingerprint == key.fingerprint
+    assert (tmp_path / "keys/device.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    shown = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-in", tmp_path / "keys/device.pem", "-outform", "DER"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert hashlib.sha256(shown).hexdigest() == key.fingerprint
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key", b"\0" * 100])
+def test_a_key_that_is_none_is_named(tmp_path, key, content):
+    (tmp_path / "keys/device.key").write_bytes(content)
+    with pytest.raises(StoreError, match=r"device\.key.*not a private key"):
+        load_device_key(tmp_path)
+
+
+def test_a_chain_begins_with_the_key_and_goes_on_after_a_restart(tmp_path, key):
+    first = opened(tmp_path, key)
+    first.append("started", version="1")
+    first.sign()
+    first.close()
+    second = opened(tmp_path, key)
+    assert not second.was_stopped
+    second.append("stopped")
+    second.sign()
+    second.close()
+    assert opened(tmp_path, key).was_stopped
+    assert kinds_of(tmp_path) == ["chain-began", "started", "checkpoint", "stopped", "checkpoint"]
+    began = entries_of(tmp_path)[0]
+    assert fingerprint_of(began.data["public_key"]) == began.data["fingerprint"] == key.fingerprint
+    assert len(files_of(tmp_path)) == 1
+
+
+def test_a_line_is_hashed_as_it_stands(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    ledger.append("call-opened", call="a", line="Büro 電話")
+    ledger.sync()
+    (path,) = files_of(tmp_path)
+    first, second = path.read_bytes().splitlines()
+    assert json.loads(second)["prev"] == hashlib.sha256(first).hexdigest()
+
+
+def test_a_checkpoint_is_checked_with_openssl(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    ledger.append("call-opened", call="a", line="front")
+    ledger.sign()
+    entry = entries_of(tmp_path)[-1]
+    note = chain.checkpoint_of(entry)
+    assert note.head == Head(2, entry.prev)
+    (tmp_path / "note").write_text(entry.data["note"])
+    (tmp_path / "sig").write_bytes(base64.b64decode(entry.data["signature"]))
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", tmp_path / "keys/device.pem"]
+    command += ["-rawin", "-in", tmp_path / "note", "-sigfile", tmp_path / "sig"]
+    assert subprocess.run(command, check=False).returncode == 0
+    (tmp_path / "note").write_text(entry.data["note"].replace("entries 2", "entries 1"))
+    assert subprocess.run(command, check=False).returncode != 0
+
+
+def test_nothing_new_needs_no_second_checkpoint(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    ledger.sign()
+    ledger.sign()
+    assert kinds_of(tmp_path) == ["chain-began", "checkpoint"]
+    assert ledger.is_signed
+
+
+def test_checkpoints_name_the_heads_of_the_other_chains(tmp_path, key):
+    with open_desk(tmp_path, "test-office", lambda: READING) as desk:
+        desk.append("hold", call="a")
+    ledger = opened(tmp_path, key)
+    ledger.sign()
+    note = chain.checkpoint_of(entries_of(tmp_path)[-1])
+    assert note.origin == "test-office/recorder"
+    assert note.others == {"desk": desk.head}
+
+
+@pytest.mark.parametrize("left", [1, 10, -1])
+def test_a_torn_line_is_left_and_the_chain_goes_on_without_it(tmp_path, key, left):
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sync()
+    ledger.append("torn")
+    ledger.sync()
+    ledger.close()
+    (path,) = files_of(tmp_path)
+    *whole, last = path.read_bytes().splitlines(keepends=True)
+    torn = b"".join(whole) + last[:left]
+    path.write_bytes(torn)
+    again = opened(tmp_path, key)
+    again.append("started")
+    again.sync()
+    assert kinds_of(tmp_path) == ["chain-began", "started", "started"]
+    assert path.read_bytes() == torn
+    assert len(files_of(tmp_path)) == 2
+
+
+def test_a_damaged_last_line_is_told(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sign()
+    ledger.close()
+    (path,) = files_of(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 0x40
+    path.write_bytes(data)
+    opened(tmp_path, key).sync()
+    assert kinds_of(tmp_path)[-1] == "ledger-damaged"
+
+
+def test_another_key_is_told(tmp_path, key):
+    opened(tmp_path, key).sync()
+    (tmp_path / "keys/device.key").unlink()
+    other = load_device_key(tmp_path)
+    opened(tmp_path, other).sync()
+    last = entries_of(tmp_path)[-1]
+    assert last.kind == "key-changed"
+    assert last.data["fingerprint"] == other.fingerprint != key.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("name", "lines_max"),
+    [("write", 1000), ("fdatasync", 1000), ("write", 1), ("fsync", 1), ("open", 1), ("replace", 1)],
+)
+def test_what_the_disk_refused_goes_to_a_new_file_and_no_sync_is_repeated(
+    tmp_path, key, name, lines_max
+):
+    refused, synced = set(), set()
+    real = {call: getattr(os, call) for call in ("fsync", "fdatasync")}
+
+    def refuse(target, *_args, **_kwargs):
+        if isinstance(target, int):
+            os.dup(target)  # while it is held nothing else gets its inode's number
+            refused.add(os.fstat(target).st_ino)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def noting(call):
+        return lambda fd: (synced.add(os.fstat(fd).st_ino), real[call](fd))
+
+    with patch.object(ledger_module, "FILE_LINES_MAX", lines_max):
+        ledger = opened(tmp_path, key)
+        ledger.append("started")
+        ledger.sync()
+        ledger.append("call-opened", call="a")
+        for _ in range(3):
+            ledger.append("filler")
+            with patch.object(os, name, refuse), pytest.raises(StoreError, match="disk fails"):
+                ledger.sync()
+        with patch.multiple(os, **{call: noting(call) for call in real}):
+            ledger.append("call-closed", call="a")
+            ledger.sync()
+    kinds = kinds_of(tmp_path)
+    assert kinds == ["chain-began", "started", "call-opened", *["filler"] * 3, "call-closed"]
+    assert not refused & synced
+
+
+def test_files_are_of_bounded_length_and_read_as_one(tmp_path, key):
+    with patch.object(ledger_module, "FILE_LINES_MAX", 5):
+        ledger = opened(tmp_path, key)
+        for number in range(20):
+            ledger.append("filler", number=number)
+            ledger.sync()
+    assert len(files_of(tmp_path)) >= 4
+    assert [entry.seq for entry in entries_of(tmp_path)] == list(range(21))
+    tail = list(chain_lines(tmp_path / "ledger/recorder", 13))
+    assert chain.parse_line(tail[0]).seq == 13
+    assert len(tail) == 8
+
+
+def test_what_is_known_of_open_calls_is_read_back(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    ledger.append("segment-sealed", call="a", segment=0)
+    ledger.append("call-closed", call="b")
+    ledger.sync()
+    again = opened(tmp_path, key)
+    assert again.last("call-closed", "b") == {"call": "b"}
+    assert again.last("segment-sealed", "a", 0) == {"call": "a", "segment": 0}
+    assert again.last("segment-sealed", "b", 0) is None
+
+
+# ---------------------------------------------------------------- the form
+
+
+def lines_of(count):
+    head, lines = Head(0, chain.GENESIS), []
+    for number in range(count):
+        lines.append(chain.make_line(head, READING, "filler", {"number": number}))
+        head = chain.after(head, lines[-1])
+    return lines
+
+
+@given(st.integers(1, 8), st.data())
+def test_a_chain_that_was_altered_does_not_walk(count, data):
+    lines = lines_of(count + 1)
+    victim = data.draw(st.integers(0, count - 1))
+    how = data.draw(st.sampled_from(["drop", "swap", "flip", "repeat"]))
+    changed = list(lines)
+    if how == "drop":
+        del changed[victim]
+    elif how == "swap":
+        changed[victim], changed[victim + 1] = changed[victim + 1], changed[victim]
+    elif how == "repeat":
+        changed.insert(victim, changed[victim])
+    else:
+        at = data.draw(st.integers(0, len(lines[victim]) - 2))
+        flipped = bytearray(lines[victim])
+        flipped[at] ^= 1 << data.draw(st.integers(0, 7))
+        changed[victim] = bytes(flipped)
+    assert [entry.seq for entry in chain.walk(lines)] == list(range(count + 1))
+    with pytest.raises(LedgerError):
+        list(chain.walk(changed))
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes_are_no_entry(data):
+    with pytest.raises(LedgerError):
+        chain.parse_line(data)
+
+
+@given(st.text(max_size=200))
+def test_random_text_is_no_checkpoint(text):
+    with pytest.raises(LedgerError):
+        chain.parse_note(text)
+
+
+def test_a_signature_of_another_key_does_not_pass(tmp_path, key):
+    other = load_device_key_in(tmp_path / "other")
+    assert is_signed(key.public_pem, key.sign(b"text"), b"text")
+    assert not is_signed(key.public_pem, other.sign(b"text"), b"text")
+    assert not is_signed(key.public_pem, key.sign(b"text"), b"Text")
+
+
+def load_device_key_in(folder):
+    folder.mkdir()
+    return load_device_key(folder)
