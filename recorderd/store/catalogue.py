@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from recorderd.core.numbers import index_keys, narrow_key, numbers_match
 from recorderd.errors import StoreError, UsageError
 from recorderd.store import files
 from recorderd.store.names import RECORD
@@ -33,11 +34,6 @@ log = logging.getLogger(__name__)
 NAME = "catalogue.sqlite"
 SCHEMA_VERSION = 1
 BUSY_S = 5.0
-SUFFIX_DIGITS_MIN = 4  # a shorter query would match by chance
-NATIONAL_DIGITS_MIN = (
-    7  # a stored number this long may be the national form of an international one
-)
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,11 +61,16 @@ class Catalogue:
         root = self._path.parent
         with _guarded(self._path), self._connection:
             for entry in entries:
-                self._connection.execute(_ADD, _row(entry, root))
+                row = _row(entry, root)
+                self._connection.execute(_FORGET_KEYS, (row[0],))
+                self._connection.execute(_ADD, row)
+                keys = ((key, row[0]) for key in _keys(entry.record))
+                self._connection.executemany(_ADD_KEY, keys)
 
     def remove(self, call_id: str) -> None:
         """Forget a call."""
         with _guarded(self._path), self._connection:
+            self._connection.execute(_FORGET_KEYS, (call_id,))
             self._connection.execute("DELETE FROM call WHERE id = ?", (call_id,))
 
     def find(
@@ -85,10 +86,11 @@ class Catalogue:
     ) -> list[Entry]:
         """Calls that fit all that is given, newest first; `since` <= start < `until`.
 
-        `number` is the caller's or the one dialled, see `numbers_match`.
+        `number` is the caller's or the one dialled, see core/numbers.py.
         """
         asked_number = None if number is None else unicodedata.normalize("NFKC", number)
-        conditions = {
+        conditions: dict[str, str | int | None] = {
+            _HAS_KEY: None if asked_number is None else narrow_key(asked_number),
             "(number_matches(number, ?) OR number_matches(dialled, ?))": asked_number,
             "started_ns >= ?": since,
             "started_ns < ?": until,
@@ -145,6 +147,17 @@ _ADD = """INSERT OR REPLACE INTO call
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
+_ADD_KEY = "INSERT OR IGNORE INTO number_key (key, id) VALUES (?, ?)"
+_FORGET_KEYS = "DELETE FROM number_key WHERE id = ?"
+_HAS_KEY = "id IN (SELECT id FROM number_key WHERE key = ?)"
+
+
+def _keys(record: dict[str, Any]) -> frozenset[str]:
+    """The keys under which a call is found by the numbers in its record."""
+    numbers = (record["caller"]["number"], record["dialled"])
+    return frozenset().union(*(index_keys(number) for number in numbers if number))
+
+
 def _row(entry: Entry, root: Path) -> tuple[str | int | None, ...]:
     """The columns of a call; StoreError where its record does not hold what they need."""
     record = entry.record
@@ -187,32 +200,6 @@ def wall_ns(text: str) -> WallNs:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset")
     return WallNs((moment - _EPOCH) // timedelta(microseconds=1) * 1000)
-
-
-def numbers_match(stored: str | None, asked: str) -> bool:
-    """Whether a stored number is the one asked for; punctuation does not count.
-
-    It is when the digits are the same, or end with the digits asked for (at least 4). The
-    international form of a number (+81 3 1234 5678) and the national one (03-1234-5678) match by
-    what is left without the leading zero.
-    """
-    have, want = _dialable(stored or ""), _dialable(asked)
-    if not have or not want:
-        return False
-    if have == want:
-        return True
-    have_digits, want_digits = have.lstrip("+"), want.lstrip("+")
-    if len(want_digits) >= SUFFIX_DIGITS_MIN and have_digits.endswith(want_digits):
-        return True
-    if have.startswith("+") == want.startswith("+"):
-        return False
-    national = (want if have.startswith("+") else have).lstrip("0")
-    international = have_digits if have.startswith("+") else want_digits
-    return len(national) >= NATIONAL_DIGITS_MIN and international.endswith(national)
-
-
-def _dialable(number: str) -> str:
-    return "".join(char for char in number.upper() if char.isalnum() or char in "+*#")
 
 
 # ---------------------------------------------------------------- opening

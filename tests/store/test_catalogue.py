@@ -9,8 +9,6 @@ from contextlib import closing
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recorderd.errors import StoreError, UsageError
 from recorderd.events import Caller
@@ -19,7 +17,6 @@ from recorderd.store.catalogue import (
     NAME,
     DamagedError,
     Entry,
-    numbers_match,
     open_catalogue,
     open_or_rebuild,
     rebuild,
@@ -94,39 +91,6 @@ def test_all_calls_newest_first(office_day):
 )
 def test_questions(office_day, question, answer):
     assert ids(office_day.find(**question)) == answer
-
-
-@pytest.mark.parametrize(
-    ("stored", "asked", "same"),
-    [
-        ("0312345678", "03-1234-5678", True),
-        ("0312345678", "5678", True),
-        ("0312345678", "678", False),
-        ("0312345678", "05678", False),  # a leading zero begins a number
-        ("117", "117", True),
-        ("+81312345678", "0312345678", True),
-        ("0312345678", "+81312345678", True),
-        ("0312345678", "+81412345678", False),
-        ("5678", "+81312345678", False),  # an extension is not the end of somebody's number
-        ("0312345678", "", False),
-        (None, "1234", False),
-        ("1234", "0312341234", False),
-        ("*31#0312345678", "0312345678", True),
-    ],
-)
-def test_when_numbers_match(stored, asked, same):
-    assert numbers_match(stored, asked) is same
-
-
-@given(digits=st.text("0123456789", min_size=4, max_size=15), cut=st.integers(0, 11))
-def test_a_number_matches_itself_and_its_endings_however_written(digits, cut):
-    ending = digits[min(cut, len(digits) - 4) :]
-    assert numbers_match("-".join(digits), " ".join(ending))
-
-
-@given(stored=st.text(max_size=12), asked=st.text(max_size=12))
-def test_no_text_upsets_the_comparison(stored, asked):
-    assert numbers_match(stored, asked) in {True, False}
 
 
 def test_get_by_id_and_by_a_unique_beginning(office_day):

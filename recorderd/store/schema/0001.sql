@@ -15,3 +15,11 @@ CREATE TABLE call (
     record      TEXT NOT NULL      -- the call record with its amendments, JSON
 ) STRICT;
 CREATE INDEX call_by_time ON call (started_ns, id);
+
+-- The numbers of a call as they are searched for (core/numbers.py).
+CREATE TABLE number_key (
+    key TEXT NOT NULL,
+    id  TEXT NOT NULL,             -- of the call
+    PRIMARY KEY (key, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX number_key_by_id ON number_key (id);
