@@ -44,6 +44,9 @@ STEP_NS = 500 * NS_PER_MS
 WRITER_SILENT_NS = 8 * NS_PER_S
 """The writer makes a round at least every 5 s, also with nothing to do."""
 
+CAPTURE_SILENT_NS = 3 * NS_PER_S
+"""A card that stands still is told as lost within 2 s, and is then being opened again."""
+
 
 @dataclass(slots=True)
 class LineUnit:
@@ -55,6 +58,14 @@ class LineUnit:
     capture: SoundCard
     output: SoundCard | None  # where announcements go
     output_channel: int | None
+
+
+@dataclass(slots=True)
+class _Flow:
+    """How far a card's frames had come, and since when."""
+
+    head: int
+    moved_at: MonoNs
 
 
 @dataclass(slots=True)
@@ -95,6 +106,7 @@ class ControlLoop:
         self._clock_at = later(self.reading.mono, CLOCK_EVERY_NS)
         self._writer_beats = -1
         self._writer_moved_at = self.reading.mono
+        self._flowing: dict[str, _Flow] = {}  # cards that say that they deliver
         self._stopped = False
 
     def run(self) -> None:
@@ -141,6 +153,12 @@ class ControlLoop:
             case ev.DriverReady(kind="modem") | ev.DriverLost(kind="modem"):
                 self._note(event)
                 self._to_line(event.name, event)
+            case ev.DriverReady(kind="card"):
+                self._flowing[event.name] = _Flow(-1, event.at)
+                self._note(event)
+            case ev.DriverLost(kind="card"):
+                self._flowing.pop(event.name, None)
+                self._note(event)
             case ev.DriverReady() | ev.DriverLost() | ev.RecordingFiled() | ev.WriteFailed():
                 self._note(event)
             case ev.WallClockStepped():
@@ -212,7 +230,7 @@ class ControlLoop:
             self._check_clock()
             self._settle()
             self._status.write(self.reading)
-            if self._writer_keeps_up(now):
+            if self._writer_keeps_up(now) and self._captures_advance(now):
                 self._watchdog.alive()
 
     def _check_clock(self) -> None:
@@ -229,8 +247,21 @@ class ControlLoop:
         self.reading = reading
 
     def _writer_keeps_up(self, now: MonoNs) -> bool:
-        """The watchdog is fed only while the writer moves; cards are watched by card.watch(), which
-        restarts one that stands still, so that a pulled-out card never restarts the daemon."""
         if self._writer.beats != self._writer_beats:
             self._writer_beats, self._writer_moved_at = self._writer.beats, now
         return now - self._writer_moved_at < WRITER_SILENT_NS
+
+    def _captures_advance(self, now: MonoNs) -> bool:
+        """Whether every card delivers, or is known not to: such a one is reported and being opened
+        again, and a pulled-out card must not restart the recorder of the other lines. What this
+        finds is a card that nobody watches any more."""
+        for name, flow in self._flowing.items():
+            card = self._actors.cards.get(name)
+            if card is None or not card.channels:
+                continue
+            head = card.head()
+            if head != flow.head:
+                flow.head, flow.moved_at = head, now
+            elif now - flow.moved_at >= CAPTURE_SILENT_NS:
+                return False
+        return True

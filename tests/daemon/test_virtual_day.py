@@ -351,6 +351,21 @@ def test_the_watchdog_is_fed_only_while_the_writer_moves(tmp_path):
     finish(daemon, office)
 
 
+def test_the_watchdog_is_fed_only_while_cards_that_say_so_deliver(tmp_path):
+    _, office, config = small_office(tmp_path, '09:00:30 "Demo card" card lost\n')
+    watchdog = CountingWatchdog()
+    daemon = Daemon(config, office, watchdog, InlineWriter)
+    daemon.start()
+    run_to(daemon, office, 60)
+    assert watchdog.fed >= 45  # every 1.2 s: a card that is known to be lost restarts nobody
+    (card,) = daemon._actors.cards.values()
+    daemon.loop.take(ev.DriverReady(office.world.now(), "card", card.name))
+    fed = watchdog.fed
+    run_to(daemon, office, 90)
+    assert watchdog.fed - fed <= 4  # but one that says it delivers, and does not, does
+    finish(daemon, office)
+
+
 def test_a_writer_that_fails_ends_the_daemon(tmp_path):
     daemon, office, _ = small_office(tmp_path, "")
     daemon.start()
