@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from recorderd import __version__
 from recorderd.config import load
 from recorderd.core.livecall import ClipFacts, LineSettings
-from recorderd.core.manifest import LedgerNote
+from recorderd.core.manifest import AmendTimes, LedgerNote
 from recorderd.core.station import Station
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.media.announcement import load_clip
@@ -105,6 +105,8 @@ class Daemon:
         self._held.enter_context(files.hold_directory(self._config.storage.directory))
         self._books = self._recover()
         self._writer.start()
+        if (reading := self._devices.clock.reading()).synchronised:
+            self._writer.submit(AmendTimes(reading))
         self._build(self._config, {line.name for line in self._config.lines})
         count = len(self._config.lines)
         self._watchdog.ready(f"recording {count} line{'s' if count != 1 else ''}")

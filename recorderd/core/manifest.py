@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from recorderd.units import ClockReading, MonoNs, iso
+from recorderd.core.witness import caller_id_offset_s
+from recorderd.units import ClockReading, MonoNs, iso, to_datetime
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -173,6 +174,9 @@ def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
             "synchronised": record.reading.synchronised,
             "source": record.reading.source,
             "monotonic_ns": record.started_at,
+            "caller_id_offset_s": caller_id_offset_s(
+                record.caller, to_datetime(record.reading.wall_at(record.started_at), zone)
+            ),
         },
         "software_version": record.software_version,
         "config_sha256": record.config_sha256,
@@ -256,6 +260,13 @@ class FileRecord:
     """File a record that never had audio: a missed call."""
 
     record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AmendTimes:
+    """The clock can be trusted now: amend the times of this boot's calls that were filed before."""
+
+    reading: ClockReading
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from recorderd.core.manifest import (
     AbandonRecording,
+    AmendTimes,
     CloseRecording,
     FileRecord,
     LedgerNote,
@@ -27,6 +28,7 @@ from recorderd.events import RecordingFiled, WriteFailed
 from recorderd.recording.capture import Capture
 from recorderd.recording.job import Paper, Recording
 from recorderd.store import files
+from recorderd.store.amending import amend_times
 from recorderd.store.catalogue import DamagedError
 from recorderd.store.names import OPEN
 from recorderd.units import NS_PER_S, later
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from recorderd.ports import Post, SoundCard
     from recorderd.recording.job import Job
     from recorderd.store.books import Books
-    from recorderd.units import MonoNs
+    from recorderd.store.catalogue import Entry
+    from recorderd.units import ClockReading, MonoNs
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ class Writer:
         self._jobs: list[Job] = []
         self._is_prepared = False
         self._sign_at = later(now(), SIGN_EVERY_NS)
+        self._right_clock: ClockReading | None = None  # by which times are still to be amended
+        self._to_amend: list[Entry] | None = None  # of which calls; None: not yet looked up
 
     def handle(self, command: object) -> None:
         """Take a command: one of those in core/manifest.py. Nothing is written before `pump`."""
@@ -88,6 +93,8 @@ class Writer:
                 self._job_of(command.record).end(command.record)
             case AbandonRecording():
                 self._abandon(command)
+            case AmendTimes():
+                self._right_clock, self._to_amend = command.reading, None
             case LedgerNote():
                 self._books.ledger.append(command.kind, **command.data)
             case _:
@@ -98,11 +105,15 @@ class Writer:
         for _ in range(ROUNDS_PER_PUMP):
             if not self._round():
                 break
+        if not self._jobs:
+            self._amend()
         if self._now() >= self._sign_at:
             self._sign()
 
     def pending(self) -> bool:
         """Whether a call is being recorded, or something of one is not yet on the disk."""
+        if not self._jobs:
+            return self._right_clock is not None
         return any(not job.is_waiting for job in self._jobs)
 
     def close(self) -> None:
@@ -203,6 +214,22 @@ class Writer:
         if not self._is_prepared:
             files.make_directory(self.storage.directory / OPEN, self.storage.directory)
             self._is_prepared = True
+
+    def _amend(self) -> None:
+        """Between calls, give one that was filed under a wrong clock the right times. What fails is
+        tried again when the clock steps, and by the next start."""
+        if self._right_clock is None:
+            return
+        try:
+            if self._to_amend is None:
+                boot_id = self._right_clock.boot_id
+                self._to_amend = self._books.catalogue.of_wrong_clock(boot_id)
+            if self._to_amend:
+                amend_times(self._to_amend.pop(0), self._right_clock, self._books)
+        except StoreError as error:
+            log.error("times could not be amended: %s", error)  # noqa: TRY400
+        if not self._to_amend:
+            self._right_clock = self._to_amend = None
 
     def _sign(self) -> None:
         """Sign what has been entered since the last checkpoint. Calls go on where that fails."""

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from recorderd import events as ev
 from recorderd.core.manifest import (
     AbandonRecording,
+    AmendTimes,
     CloseRecording,
     FileRecord,
+    LedgerNote,
     OpenRecording,
     SaveDraft,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from recorderd.ports import Clip, Clock, HookSensor, Inbox, Modem, SoundCard, Watchdog
     from recorderd.runtime.status import Status
     from recorderd.runtime.threads import InlineWriter, WriterThread
+    from recorderd.units import ClockReading
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +247,19 @@ class ControlLoop:
                 reading.source,
             )
             self._to_all(ev.WallClockStepped(reading.mono, reading))
+            self._enter_step(reading, drift_ns)
         self.reading = reading
+
+    def _enter_step(self, reading: ClockReading, drift_ns: int) -> None:
+        """A step is an event; one that brings the right time also mends what was written before."""
+        data = {
+            "moved_by_s": round(drift_ns / NS_PER_S, 3),
+            "synchronised": reading.synchronised,
+            "source": reading.source,
+        }
+        self._writer.submit(LedgerNote("clock-stepped", data))
+        if reading.synchronised:
+            self._writer.submit(AmendTimes(reading))
 
     def _writer_keeps_up(self, now: MonoNs) -> bool:
         if self._writer.beats != self._writer_beats:

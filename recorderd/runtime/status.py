@@ -9,11 +9,13 @@ import json
 import logging
 import os
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from recorderd import __version__
 from recorderd import events as ev
-from recorderd.units import NS_PER_S, MonoNs, iso
+from recorderd.core.witness import DOUBT_S, caller_id_offset_s
+from recorderd.units import NS_PER_S, MonoNs, iso, to_datetime
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -56,6 +58,7 @@ class Status:
         self.extra: dict[str, Any] = {}
         self._dirty = True
         self._written_at: MonoNs | None = None
+        self._reading: ClockReading | None = None  # the newest
 
     def set_lines(self, line_cards: dict[str, set[str]], lines: list[str]) -> None:
         """The configuration's lines; what is known of those that stay is kept."""
@@ -66,6 +69,8 @@ class Status:
     def take(self, fact: ev.Fact | ev.Input) -> None:
         """Bring one fact into the picture."""
         self._dirty = True
+        if isinstance(fact, ev.CallerIdentified) and self._reading is not None:
+            self._compare_clocks(fact, self._reading)
         if isinstance(fact, ev.DriverReady | ev.DriverLost):
             state = "ready" if isinstance(fact, ev.DriverReady) else fact.reason
             for name in self._lines_of(fact):
@@ -75,6 +80,21 @@ class Status:
         line = self.lines.get(getattr(fact, "line", ""))
         if line is not None:
             _take_line_fact(line, fact)
+
+    def _compare_clocks(self, fact: ev.CallerIdentified, reading: ClockReading) -> None:
+        line = self.lines.get(fact.line)
+        offset_s = caller_id_offset_s(
+            fact.caller, to_datetime(reading.wall_at(fact.at), self._zone)
+        )
+        if line is None or offset_s is None:
+            return
+        line.faults.pop("clock", None)
+        if abs(offset_s) > DOUBT_S:
+            way = "ahead of" if offset_s > 0 else "behind"
+            line.faults["clock"] = (
+                f"the caller ID's time is {timedelta(seconds=abs(offset_s))} {way} this box; check "
+                "the clock and site.time_zone, or the PBX's"
+            )
 
     def _lines_of(self, event: ev.DriverReady | ev.DriverLost) -> set[str]:
         if event.kind == "card":
@@ -95,6 +115,7 @@ class Status:
 
     def write(self, reading: ClockReading) -> None:
         """Replace status.json if something changed, or if it has grown old."""
+        self._reading = reading
         age_ns = None if self._written_at is None else reading.mono - self._written_at
         if age_ns is not None and age_ns < (WRITE_AT_MOST_NS if self._dirty else WRITE_EVERY_NS):
             return

@@ -115,6 +115,14 @@ class Catalogue:
         what = "more than one call has an id that begins so" if found else "no call has this id"
         raise UsageError(f"{text}: {what}; `recorderd calls` lists them")
 
+    def of_wrong_clock(self, boot_id: str) -> list[Entry]:
+        """The calls of a boot that were filed before its clock could be trusted, oldest first."""
+        return self._select(
+            "WHERE json_extract(record, '$.clock.boot_id') = ?"
+            " AND NOT json_extract(record, '$.clock.synchronised') ORDER BY started_ns, id",
+            boot_id,
+        )
+
     def folders(self) -> dict[str, Path]:
         """The folder of every call, by its id."""
         with _guarded(self._path):

@@ -135,7 +135,7 @@ class Ledger:
         if kind == "call-closed":
             closed = {key[1] for key in self._last if key[0] == kind}
             self._last = {key: said for key, said in self._last.items() if key[1] not in closed}
-        if kind in {"segment-sealed", "call-closed"}:
+        if kind in {"segment-sealed", "call-closed", "record-amended"}:
             self._last[kind, data["call"], data.get("segment")] = data
 
     # ------------------------------------------------------------ the file

@@ -38,10 +38,15 @@ def read_original(folder: Path) -> tuple[dict[str, Any], str]:
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of a call with its amendments; StoreError where it cannot be read."""
     record = _read_object(folder / RECORD)
-    for path in sorted(folder.iterdir()):
-        if _AMENDMENT.fullmatch(path.name):
-            record = _merged(record, _read_object(path).get("changes", {}))
+    for path in amendments(folder):
+        record = _merged(record, _read_object(path).get("changes", {}))
     return record
+
+
+def amendments(folder: Path) -> list[Path]:
+    """The amendments of a call, in their order. Raises StoreError."""
+    with files.guarded(folder):
+        return sorted(path for path in folder.iterdir() if _AMENDMENT.fullmatch(path.name))
 
 
 def walk_folders(directory: Path) -> Iterator[Path]:

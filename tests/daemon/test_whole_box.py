@@ -126,9 +126,9 @@ def test_a_call_from_ring_to_file(card, speech, tmp_path):
     assert record["caller"]["name"] == "A N OTHER"
     assert record["gaps"] == []
     assert record["audio"]["pre_roll_frames"] == pytest.approx(2 * RATE, abs=2)
-    # PulseAudio's clock slips by up to 100 ms, no frame lost, when a client comes or goes, as the
-    # announcement's player does; where time is virtual the length is held to 2 ms.
-    assert record["audio"]["frames"] / RATE == pytest.approx(record["duration_s"] + 2, abs=0.1)
+    # PulseAudio's clock slips by one block of 100 ms, no frame lost, when a client comes or goes,
+    # as the announcement's player does; where time is virtual the length is held to 2 ms.
+    assert record["audio"]["frames"] / RATE == pytest.approx(record["duration_s"] + 2, abs=0.15)
 
     # Files: five-second segments that join, named and tagged with the caller.
     lengths = [segment["frames"] for segment in record["segments"]]
