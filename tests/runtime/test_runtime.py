@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from recorderd.runtime.logs import fact_line, log_fact
 from recorderd.runtime.status import Status
 from recorderd.runtime.threads import COMMANDS_MAX, WriterFullError, WriterThread
 from recorderd.runtime.watchdog import ServiceManager
-from recorderd.units import ClockReading, MonoNs, WallNs, seconds
+from recorderd.units import ClockReading, MonoNs, WallNs, seconds, to_datetime
 
 READING = ClockReading("boot", MonoNs(0), WallNs(seconds(1_700_000_000)), True, "test")
 NOW = MonoNs(seconds(5))
@@ -206,3 +207,14 @@ def test_the_log_holds_no_numbers_and_no_names(caplog):
     assert "YAMADA" not in caplog.text
     assert "caller=number" in caplog.text
     assert fact_line(fact, READING).startswith("CallerIdentified at=1700000005.000 line=one")
+
+
+def test_an_exchange_that_disagrees_about_the_time_is_an_alarm(tmp_path):
+    found = status(tmp_path)
+    found.write(READING)
+    zone = ZoneInfo("Asia/Tokyo")
+    for hours, is_alarm in ((0, False), (-9, True), (0, False)):
+        said = to_datetime(READING.wall_at(NOW), zone) + timedelta(hours=hours)
+        caller = ev.Caller("1", None, None, "modem", "", f"{said:%m%d}", f"{said:%H%M}")
+        found.take(ev.CallerIdentified(NOW, "one", "a", caller))
+        assert any("9:00:00 behind" in alarm for alarm in found.alarms()) is is_alarm
