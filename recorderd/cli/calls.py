@@ -94,7 +94,7 @@ def print_calls(records: list[Record], console: Console) -> None:
     table.add_column("started", no_wrap=True)
     table.add_column("line", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("other party", min_width=12, overflow="fold")
+    table.add_column("other party", min_width=len("(unavailable)"), overflow="fold")
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("outcome")
     for record in records:

@@ -92,7 +92,8 @@ class Status:
         if abs(offset_s) > DOUBT_S:
             way = "ahead of" if offset_s > 0 else "behind"
             line.faults["clock"] = (
-                f"the caller ID's time is {timedelta(seconds=abs(offset_s))} {way} this box; check "
+                f"the caller ID's time is {timedelta(minutes=round(abs(offset_s) / 60))} {way} this "
+                "box; check "
                 "the clock and site.time_zone, or the PBX's"
             )
 
