@@ -40,7 +40,7 @@ ROOMS = {
 THIRD_PARTY = {
     "soundfile": {"media/codec.py"},
     "soxr": {"media/resample.py"},
-    "cryptography": {"store/signing.py"},
+    "nacl": {"store/signing.py"},
     "numpy": {"media/resample.py", "sim/audio.py", "sim/sound.py"},
     "pyaudio": {"drivers/sound_child.py"},
     "serial": {"drivers/modem_serial.py"},

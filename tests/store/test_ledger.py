@@ -59,7 +59,7 @@ def test_the_key_is_made_once_and_is_for_its_owner_alone(tmp_path, key):
 @pytest.mark.parametrize("content", [b"", b"not a key", b"\0" * 100])
 def test_a_key_that_is_none_is_named(tmp_path, key, content):
     (tmp_path / "keys/device.key").write_bytes(content)
-    with pytest.raises(StoreError, match=r"device\.key.*not a private key"):
+    with pytest.raises(StoreError, match=r"device\.key.*not an Ed25519 key"):
         load_device_key(tmp_path)
 
 
@@ -281,3 +281,28 @@ def test_a_signature_of_another_key_does_not_pass(tmp_path, key):
 def load_device_key_in(folder):
     folder.mkdir()
     return load_device_key(folder)
+
+
+def test_openssl_reads_both_halves_of_the_key(tmp_path, key):
+    private = subprocess.run(
+        ["openssl", "pkey", "-in", tmp_path / "keys/device.key", "-pubout"],
+        capture_output=True,
+        check=True,
+    )
+    assert private.stdout.decode() == key.public_pem
+
+
+def test_another_kind_of_key_is_refused(tmp_path):
+    other = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "x25519"], capture_output=True, check=True
+    )
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/device.key").write_bytes(other.stdout)
+    with pytest.raises(StoreError, match="of another kind"):
+        load_device_key(tmp_path)
+
+
+@given(st.text(max_size=200))
+def test_random_text_is_no_public_key(text):
+    with pytest.raises(StoreError):
+        fingerprint_of(text)
