@@ -152,6 +152,7 @@ class Daemon:
             cut=report.cut,
         )
         ledger.sign()
+        self.status.extra["device_fingerprint"] = ledger.fingerprint
         return Books(directory, ledger)
 
     @staticmethod

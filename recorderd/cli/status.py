@@ -65,6 +65,7 @@ def print_status(found: dict[str, Any], console: Console) -> None:
             ", ".join(sorted(ready)) or "none ready",
         )
     console.print(table)
+    console.print(f"device key  {found['device_fingerprint']}", soft_wrap=True, highlight=False)
     for alarm in found["alarms"]:
         console.print(f"[red]alarm[/red]  {escape(alarm)}")
     if not found["alarms"]:

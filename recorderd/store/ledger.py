@@ -122,6 +122,11 @@ class Ledger:
         self._let_go()
 
     @property
+    def fingerprint(self) -> str:
+        """Of the key that signs; what a verifier compares with the one noted at installation."""
+        return self._key.fingerprint
+
+    @property
     def is_signed(self) -> bool:
         """Whether the last entry is a checkpoint."""
         return self._signed == self.head

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 from nacl.exceptions import BadSignatureError
@@ -25,6 +26,8 @@ from recorderd.store.names import KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 PRIVATE = "device.key"
 PUBLIC = "device.pem"
@@ -84,8 +87,9 @@ def _make_key(directory: Path) -> None:
     files.make_directory(directory / KEYS, directory)
     with files.guarded(directory / KEYS):
         (directory / KEYS).chmod(0o700)
-    pem = DeviceKey.generate().private_pem()
-    files.write_durable(directory / KEYS / PRIVATE, pem.encode("ascii"), mode=0o600)
+    key = DeviceKey.generate()
+    files.write_durable(directory / KEYS / PRIVATE, key.private_pem().encode("ascii"), mode=0o600)
+    log.warning("the device's key was made; note its fingerprint down: %s", key.fingerprint)
 
 
 def _write_public(directory: Path, key: DeviceKey) -> None:
