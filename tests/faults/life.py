@@ -1,0 +1,145 @@
+"""A short life of the recorder in virtual time: the real daemon over a simulated office.
+
+Two lines: a call with caller ID and announcement, one beside it on the other line, one that is
+missed, and one that goes on when the day ends. The same every time, call ids included.
+
+    python -m tests.faults.life FOLDER [DIRECTORY]
+
+lives it in a process of its own, with the state directory FOLDER/recordings or DIRECTORY.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from recorderd import daemon as composition
+from recorderd import events as ev
+from recorderd.cli.demo import run_until
+from recorderd.config import load
+from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.runtime.threads import InlineWriter
+from recorderd.runtime.watchdog import ServiceManager
+from recorderd.sim.devices import VirtualOffice
+from recorderd.units import NS_PER_S, MonoNs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recorderd.config.values import Config
+
+RATE = 8000
+
+CONFIG = """
+[site]
+name = "test-office"
+country = "JP"
+time_zone = "Asia/Tokyo"
+[storage]
+directory = "{directory}"
+segment_s = 5
+[simulation]
+script = "day.line"
+[[line]]
+name = "front"
+[line.audio]
+driver = "sim"
+device = "Card"
+capture_rate_hz = 8000
+near_channel = 1
+far_channel = 2
+[line.hook]
+driver = "sim"
+[line.ring]
+[line.modem]
+driver = "sim"
+[line.announcement]
+inbound = "notice-en.wav"
+[[line]]
+name = "back"
+[line.audio]
+driver = "sim"
+device = "Card"
+capture_rate_hz = 8000
+near_channel = 3
+far_channel = 4
+[line.hook]
+driver = "sim"
+[line.ring]
+"""
+
+DAY = """\
+day 2026-11-23T09:00:00+09:00
+seed 7
+09:00:01  front  inbound number=0312345678 answer=3 talk=12
+09:00:07  back   outbound dial=0663456789 by=tone talk=4
+09:00:28  front  inbound number=0311112222 rings=1 answer=never
+09:00:34  back   outbound dial=0663456789 by=tone talk=30
+"""
+
+CHANNELS = {"front": (0, 1), "back": (2, 3)}
+"""Of the card, by line."""
+
+ENDS_S = 50.0
+"""In the middle of the last call."""
+
+
+def prepare(folder: Path, directory: Path) -> Config:
+    """The files that a life needs."""
+    (folder / "recorderd.toml").write_text(CONFIG.format(directory=directory), "utf-8")
+    (folder / "day.line").write_text(DAY, "utf-8")
+    directory.mkdir(exist_ok=True)
+    return load(folder / "recorderd.toml")
+
+
+def live(
+    config: Config, tell: Callable[[str], None], name: str = "call", sound: Path | None = None
+) -> None:
+    """Start, a day, stop. `tell` hears of every call that is acknowledged, and of the time.
+
+    The ids of the calls begin with `name`. All that the card hears goes to the file `sound`.
+    """
+    office = VirtualOffice(config, ring_seconds_of(config))
+    world, post, card = office.world, office.inbox.post, office.office.cards["Card"]
+    ids = (f"{name}-{number:02d}" for number in itertools.count(1))
+
+    def heard(event: ev.Input) -> None:
+        if isinstance(event, ev.RecordingFiled):
+            tell(f"filed {event.call_id}")
+        if isinstance(event, ev.WriteFailed):
+            tell(f"failed {event.call_id} {event.reason}")
+        post(event)
+
+    class Told(InlineWriter):
+        heard_frames = 0
+
+        def tick(self) -> None:
+            tell(f"now {world.now()}")
+            super().tick()
+            if sound is not None:
+                frames = card.head() - self.heard_frames
+                with sound.open("ab") as file:
+                    file.write(card.read(self.heard_frames, frames))
+                self.heard_frames += frames
+
+    office.inbox.post = heard
+    with patch.object(composition, "new_call_id", lambda: next(ids)):
+        daemon = Daemon(config, office, ServiceManager(), Told)
+        end = MonoNs(world.start + round(ENDS_S * NS_PER_S))
+        daemon.start()
+        tell("ready")
+        run_until(daemon, world.now, end, lambda: None)
+        tell(f"now {world.now()}")
+        daemon.stop()
+        tell("stopped")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    home = Path(sys.argv[1])
+    place = Path(sys.argv[2]) if len(sys.argv) > 2 else home / "recordings"
+    live(prepare(home, place), lambda text: print(text, flush=True))
