@@ -1,18 +1,21 @@
 """A short life of the recorder in virtual time: the real daemon over a simulated office.
 
-Two lines: a call with caller ID and announcement, one beside it on the other line, one that is
-missed, and one that goes on when the day ends. The same every time, call ids included.
+The same every time, call ids included.
 
-    python -m tests.faults.life FOLDER [DIRECTORY]
+    python -m tests.faults.life FOLDER DAY [MUTANT]
 
-lives it in a process of its own, with the state directory FOLDER/recordings or DIRECTORY.
+lives it in a process of its own, with the state directory FOLDER/recordings, and writes what it says
+into the memory of FOLDER/board: that takes no system call which could be killed.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import mmap
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -26,6 +29,7 @@ from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.sim.devices import VirtualOffice
 from recorderd.units import NS_PER_S, MonoNs
+from tests.faults.mutants import mutated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,32 +76,51 @@ driver = "sim"
 [line.ring]
 """
 
-DAY = """\
-day 2026-11-23T09:00:00+09:00
-seed 7
+CHANNELS = {"front": (0, 1), "back": (2, 3)}
+"""Of the card, by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What happens, and when the recorder is told to stop."""
+
+    script: str
+    ends_s: float
+
+
+_HEAD = "day 2026-11-23T09:00:00+09:00\nseed 7\n"
+
+DAYS = {
+    # A call with caller ID and announcement, one beside it, one that is missed, and one in whose
+    # middle the day ends.
+    "busy": Day(
+        f"""{_HEAD}
 09:00:01  front  inbound number=0312345678 answer=3 talk=12
 09:00:07  back   outbound dial=0663456789 by=tone talk=4
 09:00:28  front  inbound number=0311112222 rings=1 answer=never
 09:00:34  back   outbound dial=0663456789 by=tone talk=30
-"""
+""",
+        50.0,
+    ),
+    # One call from end to end.
+    "short": Day(f"{_HEAD}09:00:01  front  inbound number=0312345678 answer=3 talk=7\n", 18.0),
+}
 
-CHANNELS = {"front": (0, 1), "back": (2, 3)}
-"""Of the card, by line."""
 
-ENDS_S = 50.0
-"""In the middle of the last call."""
-
-
-def prepare(folder: Path, directory: Path) -> Config:
+def prepare(folder: Path, directory: Path, day: Day) -> Config:
     """The files that a life needs."""
     (folder / "recorderd.toml").write_text(CONFIG.format(directory=directory), "utf-8")
-    (folder / "day.line").write_text(DAY, "utf-8")
+    (folder / "day.line").write_text(day.script, "utf-8")
     directory.mkdir(exist_ok=True)
     return load(folder / "recorderd.toml")
 
 
 def live(
-    config: Config, tell: Callable[[str], None], name: str = "call", sound: Path | None = None
+    config: Config,
+    ends_s: float,
+    tell: Callable[[str], None],
+    name: str = "call",
+    sound: Path | None = None,
 ) -> None:
     """Start, a day, stop. `tell` hears of every call that is acknowledged, and of the time.
 
@@ -129,7 +152,7 @@ def live(
     office.inbox.post = heard
     with patch.object(composition, "new_call_id", lambda: next(ids)):
         daemon = Daemon(config, office, ServiceManager(), Told)
-        end = MonoNs(world.start + round(ENDS_S * NS_PER_S))
+        end = MonoNs(world.start + round(ends_s * NS_PER_S))
         daemon.start()
         tell("ready")
         run_until(daemon, world.now, end, lambda: None)
@@ -138,8 +161,34 @@ def live(
         tell("stopped")
 
 
+class Board:
+    """A file in memory that holds what a process said, also after its death."""
+
+    BYTES = 1 << 20
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(bytes(self.BYTES))
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), self.BYTES)
+
+    def tell(self, text: str) -> None:
+        self._memory.write(f"{text}\n".encode())
+
+    @staticmethod
+    def read(path: Path) -> str:
+        return path.read_bytes().rstrip(b"\0").decode() if path.exists() else ""
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.ERROR)
     home = Path(sys.argv[1])
-    place = Path(sys.argv[2]) if len(sys.argv) > 2 else home / "recordings"
-    live(prepare(home, place), lambda text: print(text, flush=True))
+    (home / "board").unlink(missing_ok=True)
+    board = Board(home / "board")
+    day = DAYS[sys.argv[2]]
+
+    def told(text: str) -> None:
+        board.tell(text)
+        os.access(f"/told/{text}", os.F_OK)  # seen by whoever traces
+
+    with mutated(sys.argv[3] if len(sys.argv) > 3 else None):
+        live(prepare(home, home / "recordings", day), day.ends_s, told)

@@ -26,13 +26,15 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.faults.disk import SURVIVORS
-from tests.faults.life import live, prepare
+from tests.faults.life import DAYS, live, prepare
 from tests.faults.mutants import MUTANTS, mutated
 from tests.faults.powerfs import CUT, OPERATIONS, SYNCED, mounted
 from tests.faults.survey import Findings, Reference, Told, judge
 
 if TYPE_CHECKING:
     from recorderd.config.values import Config
+
+DAY = DAYS["busy"]
 
 AGAIN_SHARE = 0.25
 """Of the cuts, so many are followed by a second one, at the start after it."""
@@ -77,12 +79,16 @@ class Bench:
         return disk
 
     def config(self, disk: Path) -> Config:
-        return prepare(self.folder, disk)
+        return prepare(self.folder, disk, DAY)
 
     def live(
         self, disk: Path, order: dict | None = None, name: str = "call", sound: Path | None = None
     ) -> Told:
         """A life on `disk`, with the order for its cut; OSError where it ends in another way."""
+
+        def tell(text: str) -> None:
+            os.write(writer, f"{text}\n".encode())
+
         config = self.config(disk)
         reader, writer = os.pipe()
         child = os.fork()
@@ -94,7 +100,7 @@ class Bench:
                     own = {**order, "process": os.getpid()}
                     os.setxattr(disk, CUT, json.dumps(own).encode())
                 with mutated(self._mutant):
-                    live(config, lambda text: os.write(writer, f"{text}\n".encode()), name, sound)
+                    live(config, DAY.ends_s, tell, name, sound)
                 status = 0
             except Exception:  # noqa: BLE001  (a child of a fork must not go on as its parent does)
                 traceback.print_exc()

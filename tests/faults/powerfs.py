@@ -184,7 +184,7 @@ class PowerFs:
     # ------------------------------------------------------------ attributes
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        if path == "/":
+        if path.count("/") == 1 and path[1:] in {"", *self._machines}:  # also without power
             return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
         _, node = self._node(path, fh)
         if isinstance(node, Folder):
