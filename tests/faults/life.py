@@ -10,11 +10,13 @@ into the memory of FOLDER/board: that takes no system call which could be killed
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import mmap
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +27,10 @@ from recorderd import events as ev
 from recorderd.cli.demo import run_until
 from recorderd.config import load
 from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.media.announcement import load_clip
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.sim import sound as sound_of_lines
 from recorderd.sim.devices import VirtualOffice
 from recorderd.units import NS_PER_S, MonoNs
 from tests.faults.mutants import mutated
@@ -115,6 +119,17 @@ def prepare(folder: Path, directory: Path, day: Day) -> Config:
     return load(folder / "recorderd.toml")
 
 
+@contextmanager
+def speech_in_memory():
+    """Let the simulator load its speech now: a disk that fails later is not to fail the simulator."""
+    remembered = functools.cache(load_clip)
+    for party in ("caller", "office"):
+        path = sound_of_lines._SPEECH / f"{party}-ja.flac"
+        remembered(str(path), path.parent)
+    with patch.object(sound_of_lines, "load_clip", remembered):
+        yield
+
+
 def live(
     config: Config,
     ends_s: float,
@@ -190,5 +205,5 @@ if __name__ == "__main__":
         board.tell(text)
         os.access(f"/told/{text}", os.F_OK)  # seen by whoever traces
 
-    with mutated(sys.argv[3] if len(sys.argv) > 3 else None):
+    with speech_in_memory(), mutated(sys.argv[3] if len(sys.argv) > 3 else None):
         live(prepare(home, home / "recordings", day), day.ends_s, told)

@@ -109,6 +109,10 @@ class Reference:
             calls[number_of(folder.name)] = Call(sound, pre_roll, started, ended)
         return cls(calls, lines)
 
+    def said_from(self, number: str, line: str) -> bytes:
+        """All that was to be heard from the first frame of a call on, also after its end."""
+        return self.lines[line][self.lines[line].index(self.calls[number].sound) :]
+
     def has_heard(self, record: dict[str, Any], sound: bytes) -> bool:
         """Whether this is what was to be heard on the record's line from its beginning on."""
         began = round((off_hook(record) - VIRTUAL_START) * RATE / NS_PER_S)
@@ -187,10 +191,14 @@ def whole_breaches(folder: Path) -> Iterator[str]:
             yield f"{folder.name}: segment {path.name} is not what the record says"
 
 
-def chain_breaches(directory: Path, filed: set[str]) -> Iterator[str]:
-    """The chain holds together, its checkpoints are signed, and filed calls are below one."""
+def chain_breaches(directory: Path, filed: set[str], *, torn: bool = False) -> Iterator[str]:
+    """The chain holds together, its checkpoints are signed, and filed calls are below one.
+
+    `torn`: a cut may have torn its end, and no start has come since.
+    """
     try:
-        entries = list(chain.walk(whole_lines(directory)))
+        lines = whole_lines(directory) if torn else chain_lines(directory / "ledger/recorder")
+        entries = list(chain.walk(lines))
         notes = [entry for entry in entries if entry.kind == chain.CHECKPOINT]
         pem = (directory / "keys/device.pem").read_text("ascii") if notes else ""
         for entry in notes:
@@ -215,16 +223,9 @@ def chain_breaches(directory: Path, filed: set[str]) -> Iterator[str]:
 
 
 def whole_lines(directory: Path) -> Iterator[bytes]:
-    """The chain's lines; a power cut may have torn the end of its last file."""
-    lines = chain_lines(directory / "ledger/recorder")
-    pending: list[bytes] = []
-    for line in lines:
-        yield from pending
-        pending = [line]
-    for line in pending:
-        try:
-            chain.parse_line(line)
-        except RecorderdError:
+    """The chain's lines up to the first that a cut tore: without its end, or with a page of zeros."""
+    for line in chain_lines(directory / "ledger/recorder"):
+        if not line.endswith(b"\n") or b"\0" in line:
             return
         yield line
 
@@ -244,7 +245,7 @@ def left_breaches(directory: Path, told: Told) -> list[str]:
         else:
             found += whole_breaches(folders[call])
     if told.filed:
-        found += chain_breaches(directory, told.filed)
+        found += chain_breaches(directory, told.filed, torn=True)
     return found
 
 
