@@ -106,6 +106,7 @@ DAYS = {
 """,
         50.0,
     ),
+    "long": Day(f"{_HEAD}09:00:02  back  outbound dial=0663456789 by=tone talk=110\n", 135.0),
     # One call from end to end.
     "short": Day(f"{_HEAD}09:00:01  front  inbound number=0312345678 answer=3 talk=7\n", 18.0),
 }
