@@ -7,11 +7,9 @@ the disk does with drafts and segments, the ring loses as little as possible.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from recorderd.errors import StoreError
 from recorderd.store.closing import Closing, no_sound, seal_full_segment
 from recorderd.store.drafts import Draft, is_all_gap, merge_gaps, save_draft
 from recorderd.store.names import call_folder
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from recorderd.recording.capture import Capture
     from recorderd.store.books import Books
     from recorderd.units import MonoNs
-
-log = logging.getLogger(__name__)
 
 COPY_READS = 4
 """Seconds of sound copied in one step: a call catches up many times faster than it goes on, and
@@ -149,17 +145,15 @@ class Recording:
     def _close_without_sound(self, record: CallRecord) -> None:
         """Let the draft say so before anything is removed: no crash may bring the sound back.
 
-        A full disk may refuse the draft; removing the sound is then what makes room again.
+        A full disk may refuse the draft, which is told as any failure is; the next step removes the
+        sound all the same, for that is what makes room again.
         """
         self._spool.close()
         draft = replace(
             self._spool.draft, record=record, frames=0, gaps=(), is_filed=self._is_filed
         )
-        try:
-            save_draft(self._directory, draft)
-        except StoreError as error:
-            log.warning("%s; the sound of call %s is removed all the same", error, record.id)
         self.closing = Closing(self._directory, self._zone, draft, "write-failed")
+        save_draft(self._directory, draft)
 
 
 class Paper:

@@ -18,6 +18,7 @@ import fcntl
 import logging
 import os
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core import chain
@@ -220,8 +221,8 @@ class _End:
         self.path = path
         self.entries: list[Entry] = []  # of this file
         self.damaged = 0  # lines that end as lines do, and are none: no power cut makes those
-        self.is_whole = not lines or lines[-1].endswith(b"\n")
-        for line in lines if self.is_whole else lines[:-1]:
+        self.is_whole = all(_is_line(line) for line in lines)
+        for line in takewhile(_is_line, lines):
             try:
                 self.entries.append(chain.parse_line(line))
             except LedgerError:
@@ -232,6 +233,12 @@ class _End:
         self.is_signed = last is not None and last.kind == chain.CHECKPOINT
         said = [entry.kind for entry in self.entries if entry.kind != chain.CHECKPOINT]
         self.was_stopped = not said or said[-1] == "stopped"
+
+
+def _is_line(line: bytes) -> bool:
+    """Whether a line was not torn by a power cut: that leaves a line without its end, or a page of
+    zeros where something was written and not yet synced. What follows was not durable either."""
+    return line.endswith(b"\n") and b"\0" not in line
 
 
 def _open_end(folder: Path) -> _End:

@@ -202,6 +202,17 @@ def test_a_place_that_cannot_be_written_is_named(kind: Kind, tmp_path: Path) -> 
 
 
 @both_kinds
+def test_the_sync_and_its_answer_are_left_to_the_caller(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(self: soundfile.SoundFile) -> None:
+        raise AssertionError("the library syncs the file and throws the answer away")
+
+    monkeypatch.setattr(soundfile.SoundFile, "flush", flush)
+    encode_segment(tmp_path / "s", [noise(100)], 8000, kind)
+
+
+@both_kinds
 def test_a_write_that_fails_is_an_error(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,6 +241,19 @@ def test_closing_goes_on_where_it_stopped(office, operation):
     assert office.left_open() == []
 
 
+def test_a_draft_refused_when_sound_must_go_is_told_and_the_sound_goes(office):
+    office.run_to(10.2)
+    closure = office.open()
+    office.run_to(12.0)
+    with disk_refuses(["write"], errno.ENOSPC, lambda path: ".json" in path):
+        office.abandon(closure)
+        office.run_to(13.0)
+        assert len(office.failures) == 1
+    office.settle()
+    assert office.left_open() == []
+    assert not list(office.directory.glob("calls/*/*/*/*"))
+
+
 def test_a_journal_that_can_no_longer_be_read_is_a_gap_and_is_set_aside(office):
     office.run_to(10.2)
     record = office.open()

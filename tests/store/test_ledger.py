@@ -143,6 +143,27 @@ def test_a_torn_line_is_left_and_the_chain_goes_on_without_it(tmp_path, key, lef
     assert len(files_of(tmp_path)) == 2
 
 
+def test_a_page_that_a_cut_kept_from_the_disk_ends_what_counts(tmp_path, key):
+    """Of what was written and not yet synced any page may be missing, and later ones be there."""
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sync()
+    (path,) = files_of(tmp_path)
+    synced = path.stat().st_size
+    for number in range(40):
+        ledger.append("entry", number=number)
+    ledger.sync()
+    ledger.close()
+    content = path.read_bytes()
+    left = content[: synced + 50] + bytes(4096) + content[synced + 50 + 4096 :]
+    path.write_bytes(left)
+    again = opened(tmp_path, key)
+    again.append("started")
+    again.sync()
+    assert kinds_of(tmp_path) == ["chain-began", "started", "started"]
+    assert path.read_bytes() == left
+
+
 def test_a_damaged_last_line_is_told(tmp_path, key):
     ledger = opened(tmp_path, key)
     ledger.append("started")
