@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recorderd.config.files import DATA, find
-from recorderd.config.words import shown, suggestion
+from recorderd.config.words import either, shown, suggestion
+from recorderd.core.retention import STANDARD
 from recorderd.errors import ClipError
 
 if TYPE_CHECKING:
@@ -178,6 +179,28 @@ def _check_gpio_libraries(lines: list[Tree], problems: Problems) -> None:
                 f"{shown(driver)}, but {shown(first[1])} on line {problems.line_of(first[0])}; "
                 "the two take pins from each other: use one of them for all lines",
             )
+
+
+def check_retention(classes: list[Tree], lines: list[Tree], problems: Problems) -> None:
+    """Each class has one number of days, and each line a class that there is."""
+    for index, each in enumerate(classes):
+        if each.get("name") == STANDARD:
+            text = f"{shown(STANDARD)} has its days in storage.retention_days; choose another name"
+            problems.add(("retention", index, "name"), text)
+    _check_claims(_class_names(classes), problems)
+    known = [STANDARD, *(each["name"] for each in classes if "name" in each)]
+    for index, line in enumerate(lines):
+        name = line.get("retention")
+        if name is not None and name not in known:
+            hint = suggestion(name, known) or f"; known: {either(known)}"
+            text = f"{shown(name)} is no class: no table headed [[retention]] has this name{hint}"
+            problems.add(("line", index, "retention"), text)
+
+
+def _class_names(classes: list[Tree]) -> Iterator[Claim]:
+    for index, each in enumerate(classes):
+        if name := each.get("name"):
+            yield ("retention", index, "name"), name, f"{shown(name)} is the name of another class"
 
 
 def check_worlds(tree: Tree, problems: Problems) -> None:

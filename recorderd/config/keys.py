@@ -73,7 +73,7 @@ _STORAGE = Table(
         ),
         Number(
             name="retention_days",
-            meaning="Recordings are kept this long, then erased.",
+            meaning="Calls of the class \"standard\" are kept this long, then erased.",
             default=180,
             low=1,
             high=36_500,
@@ -86,6 +86,33 @@ _STORAGE = Table(
             low=50,
             high=1_000_000,
             unit="megabytes",
+        ),
+    ),
+)
+
+_CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9-]*"
+_CLASS_LONGEST = 32
+
+_RETENTION = Table(
+    name="retention",
+    meaning="A class of calls that are kept for another time; repeat the table for each.",
+    presence="any-number",
+    keys=(
+        Text(
+            name="name",
+            meaning="Name of the class, written into every record of it; no two share one.",
+            needed="always",
+            pattern=_CLASS_NAME,
+            longest=_CLASS_LONGEST,
+            form=_FILE_NAME_PART,
+        ),
+        Number(
+            name="days",
+            meaning="Calls of this class are kept this long, then erased.",
+            needed="always",
+            low=1,
+            high=36_500,
+            unit="days",
         ),
     ),
 )
@@ -310,6 +337,14 @@ _LINE = Table(
             longest=32,
             form=_FILE_NAME_PART,
         ),
+        Text(
+            name="retention",
+            meaning="Class of this line's calls: how long they are kept.",
+            default="standard",
+            pattern=_CLASS_NAME,
+            longest=_CLASS_LONGEST,
+            form='"standard", or the name of a table headed [[retention]]',
+        ),
     ),
     tables=(_AUDIO, _HOOK, _RING, _MODEM, _ANNOUNCEMENT),
 )
@@ -358,5 +393,5 @@ FILE = Table(
     name="",
     meaning="Configuration of recorderd, the call recorder.",
     presence="required",
-    tables=(_SITE, _STORAGE, _LINE, _ARCHIVE, _SIMULATION),
+    tables=(_SITE, _STORAGE, _RETENTION, _LINE, _ARCHIVE, _SIMULATION),
 )

@@ -107,11 +107,12 @@ Key = Text | Number | Choice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of the file. `presence` "defaulted": left out, all its keys have their defaults."""
+    """A table of the file. `presence` "defaulted": left out, all its keys have their defaults;
+    "repeated": once or more often; "any-number": that, or not at all."""
 
     name: str
     meaning: str
-    presence: Literal["required", "defaulted", "optional", "repeated"]
+    presence: Literal["required", "defaulted", "optional", "repeated", "any-number"]
     keys: tuple[Key, ...] = ()
     tables: tuple[Table, ...] = ()
 

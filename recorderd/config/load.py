@@ -20,6 +20,7 @@ from recorderd.config.checks import (
     check_archive,
     check_files,
     check_lines,
+    check_retention,
     check_site,
     check_worlds,
 )
@@ -36,6 +37,7 @@ from recorderd.config.values import (
     Line,
     LineAudio,
     ModemPort,
+    RetentionClass,
     Ring,
     Simulation,
     Site,
@@ -74,6 +76,7 @@ def load(path: Path, check_clip: ClipCheck = clip_exists) -> Config:
     tree = settle(found, problems)
     check_site(tree["site"], problems)
     check_lines(tree["line"], problems)
+    check_retention(tree["retention"], tree["line"], problems)
     check_worlds(tree, problems)
     check_archive(tree["archive"], problems)
     check_files(tree, folder, check_clip, problems)
@@ -172,6 +175,7 @@ def _config(path: Path, sha256: str, tree: Tree, profile: Profile | None) -> Con
         sha256=sha256,
         site=Site(**tree["site"]),
         storage=Storage(**{**storage, "directory": directory}),
+        retention=tuple(RetentionClass(**each) for each in tree["retention"]),
         lines=tuple(_line(line) for line in tree["line"]),
         archive=None if tree["archive"] is None else Archive(**tree["archive"]),
         simulation=None if tree["simulation"] is None else Simulation(**tree["simulation"]),
@@ -184,6 +188,7 @@ def _line(tree: Tree) -> Line:
     device = tree["audio"]["device"] or tree["name"]
     return Line(
         name=tree["name"],
+        retention=tree["retention"],
         audio=LineAudio(**{**tree["audio"], "device": device}),
         hook=Hook(**tree["hook"]),
         ring=None if tree["ring"] is None else Ring(**tree["ring"]),

@@ -40,12 +40,12 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _inner(table: Table) -> dict[str, Any]:
-    if table.presence != "repeated":
+    if table.presence not in {"repeated", "any-number"}:
         return _table(table)
     return {
         "description": table.meaning,
         "type": "array",
-        "minItems": 1,
+        "minItems": 1 if table.presence == "repeated" else 0,
         "items": _table(table),
     }
 

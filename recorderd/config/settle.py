@@ -63,7 +63,7 @@ def _is_needed(key: Key, found: Tree) -> bool:
 def _inner(
     table: Table, found: object, path: KeyPath, problems: Problems
 ) -> Tree | list[Tree] | None:
-    if table.presence == "repeated":
+    if table.presence in {"repeated", "any-number"}:
         return _repeated(table, found, path, problems)
     if isinstance(found, dict):
         return _table(table, found, path, problems)
@@ -81,6 +81,8 @@ def _inner(
 def _repeated(table: Table, found: object, path: KeyPath, problems: Problems) -> list[Tree]:
     header = f"[[{dotted(path)}]]"
     if found is None or found == []:
+        if table.presence == "any-number":
+            return []
         problems.add(path, f"missing; add a table headed {header}: {table.meaning}")
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):

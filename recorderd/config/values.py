@@ -28,6 +28,14 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionClass:
+    """Calls that are kept for another time than those of the class "standard"."""
+
+    name: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineAudio:
     driver: Literal["pyaudio", "sim"]
     device: str
@@ -77,6 +85,7 @@ class Announcement:
 @dataclass(frozen=True, slots=True)
 class Line:
     name: str
+    retention: str  # the class of its calls
     audio: LineAudio
     hook: Hook
     ring: Ring | None
@@ -101,6 +110,7 @@ class Config:
     sha256: str  # of the file's bytes
     site: Site
     storage: Storage
+    retention: tuple[RetentionClass, ...]  # beside "standard"
     lines: tuple[Line, ...]
     archive: Archive | None
     simulation: Simulation | None

@@ -21,6 +21,7 @@ SCHEMA = DATA / "recorderd.schema.json"
 VALUES = {
     "site": values.Site,
     "storage": values.Storage,
+    "retention": values.RetentionClass,
     "line": values.Line,
     "audio": values.LineAudio,
     "hook": values.Hook,

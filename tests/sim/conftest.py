@@ -32,6 +32,7 @@ RING_SECONDS = 20
 def make_line(number, name, *, has_modem=True, rate_hz=8000):
     return Line(
         name,
+        "standard",
         LineAudio("sim", CARD, rate_hz, 8000, 2 * number + 1, 2 * number + 2, 2000),
         Hook("sim", None, "low", "up", "", None),
         Ring(None, "low", "up"),
@@ -46,6 +47,7 @@ def make_config(country="JP", lines=None):
         sha256="0" * 64,
         site=Site("test", country, "Asia/Tokyo"),
         storage=Storage(Path("state"), "flac", 60, 180, 500),
+        retention=(),
         lines=lines or (make_line(0, "front-desk"), make_line(1, "back-office")),
         archive=None,
         simulation=Simulation("test.line"),
