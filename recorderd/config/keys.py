@@ -73,7 +73,7 @@ _STORAGE = Table(
         ),
         Number(
             name="retention_days",
-            meaning="Calls of the class \"standard\" are kept this long, then erased.",
+            meaning='Calls of the class "standard" are kept this long, then erased.',
             default=180,
             low=1,
             high=36_500,

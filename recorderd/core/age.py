@@ -93,8 +93,8 @@ class AgeClock:
     """See above. `update` wants to be called about once a minute."""
 
     def __init__(self, state: AgeState | None, reading: ClockReading, newest: int) -> None:
-        """`newest` is the greatest position of a call there is, which matters where a state was lost
-        or is older than the calls: what they aged since then is not counted."""
+        """`state` None: it was lost, or there never was one. `newest` is then the greatest position
+        of a call there is: the calls begin to age anew."""
         self._mono = reading.mono
         self._last_zero: int | None = None  # wall time of monotonic zero, when last synchronised
         self._was_synchronised = False  # at the update before
@@ -223,14 +223,9 @@ def _state_of_boot(state: AgeState | None, reading: ClockReading, newest: int) -
     """The state with which to go on: as it was in the same boot, else with a new boot in it."""
     if state is None:
         begins = newest + SKIP_NS
-        boots = (Boot(begins, 0),)
-        return AgeState(reading.boot_id, begins - reading.mono, begins, boots)
-    if newest > state.reached + SKIP_NS:  # it is older than the calls
-        begins = newest + SKIP_NS
-        zero = begins - reading.mono
-    elif state.boot_id == reading.boot_id:
+        return AgeState(reading.boot_id, begins - reading.mono, begins, (Boot(begins, 0),))
+    if state.boot_id == reading.boot_id:
         return state
-    else:
-        begins = zero = state.reached + SKIP_NS
+    begins = state.reached + SKIP_NS
     boots = (*state.boots, Boot(begins, _aged_at(state.boots, state.reached)))
-    return replace(state, boot_id=reading.boot_id, zero=zero, reached=begins, boots=boots)
+    return replace(state, boot_id=reading.boot_id, zero=begins, reached=begins, boots=boots)

@@ -83,6 +83,22 @@ def test_united_kingdom_by_its_everyday_code(load_text, hardware):
     assert load_text(hardware.replace('"JP"', '"UK"')).profile.country == "GB"
 
 
+def test_classes_of_retention(load_text, problems_of, hardware):
+    classes = '[[retention]]\nname = "threats"\ndays = 1825\n'
+    text = hardware.replace('name = "back-office"', 'name = "back-office"\nretention = "{}"')
+    config = load_text(text.format("threats") + classes)
+    assert [(each.name, each.days) for each in config.retention] == [("threats", 1825)]
+    assert [line.retention for line in config.lines] == ["standard", "threats"]
+    assert load_text(text.format("standard")).retention == ()
+    (problem,) = problems_of(text.format("treats") + classes)
+    assert problem == (
+        '24: line.retention: "treats" is no class: no table headed [[retention]] has this name; did '
+        'you mean "threats"?'
+    )
+    (problem,) = problems_of(text.format("zzz"))
+    assert problem.endswith('has this name; known: "standard"')
+
+
 # One change to the good file, and the problems that it must give, with their lines.
 MISTAKES = [
     ('name = "osaka-clinic"\n', "", "1: site.name: missing; allowed: ASCII letters"),
@@ -282,9 +298,20 @@ ADDITIONS = [
     ),
     (
         '["a\\nb"]',
-        '30: "a\\nb": unknown key; allowed here: site, storage, line, archive, simulation',
+        '30: "a\\nb": unknown key; allowed here: site, storage, retention, line, archive, ',
     ),
     ("[line.audio.x]", "30: line.audio.x: unknown key"),
+    ("[[retention]]\ndays = 3", "30: retention.name: missing; allowed: ASCII letters"),
+    ('[[retention]]\nname = "a"', "30: retention.days: missing; allowed: 1 to 36500 (days)"),
+    ('[retention]\nname = "a"', "30: retention: found a table; allowed: tables, each headed "),
+    (
+        '[[retention]]\nname = "standard"\ndays = 3',
+        '31: retention.name: "standard" has its days in storage.retention_days',
+    ),
+    (
+        '[[retention]]\nname = "a"\ndays = 3\n[[retention]]\nname = "a"\ndays = 4',
+        '34: retention.name: "a" is the name of another class, see line 31',
+    ),
 ]
 
 
