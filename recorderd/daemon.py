@@ -15,19 +15,24 @@ from zoneinfo import ZoneInfo
 
 from recorderd import __version__
 from recorderd.config import load
+from recorderd.core.age import AgeClock
 from recorderd.core.livecall import ClipFacts, LineSettings
 from recorderd.core.manifest import AmendTimes, LedgerNote
+from recorderd.core.retention import STANDARD, Rules
 from recorderd.core.station import Station
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.media.announcement import load_clip
+from recorderd.recording.keeper import MB, Keeper
 from recorderd.recording.writer import Writer
 from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
 from recorderd.runtime.threads import WriterThread
 from recorderd.store import files
+from recorderd.store.agefile import load_age, save_age
 from recorderd.store.books import Books
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover
+from recorderd.units import NS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -86,7 +91,9 @@ class Daemon:
         self._held = ExitStack()  # the state directory's lock
         self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
         self._books: Books | None = None
+        self._age: AgeClock | None = None
         self._disk: Writer | None = None
+        self._keeper: Keeper | None = None
         self._writer = run_writer(self._make_writer)
         self.loop = ControlLoop(
             devices.clock,
@@ -104,6 +111,7 @@ class Daemon:
         prepare_directory(self._config.storage)
         self._held.enter_context(files.hold_directory(self._config.storage.directory))
         self._books = self._recover()
+        self._age = self._start_age(self._books)
         self._writer.start()
         if (reading := self._devices.clock.reading()).synchronised:
             self._writer.submit(AmendTimes(reading))
@@ -155,6 +163,16 @@ class Daemon:
         self.status.extra["device_fingerprint"] = ledger.fingerprint
         return Books(directory, ledger)
 
+    def _start_age(self, books: Books) -> AgeClock:
+        """Go on with the count of time; no call may begin before it is durable."""
+        directory = self._config.storage.directory
+        state = load_age(directory)
+        newest = 0 if state is not None else books.catalogue.newest_s() * NS_PER_S
+        books.close_catalogue()  # the writer opens it on its own thread
+        age = AgeClock(state, self._devices.clock.reading(), newest)
+        save_age(directory, age.state())
+        return age
+
     @staticmethod
     def _enter_stop(ledger: Ledger) -> None:
         ledger.append("stopped")
@@ -169,6 +187,16 @@ class Daemon:
     def _make_writer(self) -> Writer:
         config, devices = self._config, self._devices
         assert self._books is not None, "opened before the writer starts"
+        assert self._age is not None
+        self._keeper = Keeper(
+            config.storage.directory,
+            ZoneInfo(config.site.time_zone),
+            retention_rules(config),
+            self._books,
+            self._age,
+            devices.clock.reading,
+            devices.inbox.post,
+        )
         self._disk = Writer(
             config.storage,
             config.site,
@@ -176,6 +204,7 @@ class Daemon:
             self._books,
             devices.inbox.post,
             devices.clock.now,
+            self._keeper,
         )
         return self._disk
 
@@ -207,7 +236,7 @@ class Daemon:
     def _make_unit(self, config: Config, line: Line) -> LineUnit:
         reading = self._devices.clock.reading()
         station = Station(
-            line_settings(config, line, self._actors.clips),
+            self._line_settings(config, line),
             line.hook.hang_up_ms,
             reading,
             new_call_id,
@@ -222,6 +251,10 @@ class Daemon:
             output=self._actors.cards[announcement.output_device] if announcement else None,
             output_channel=announcement.output_channel if announcement else None,
         )
+
+    def _line_settings(self, config: Config, line: Line) -> LineSettings:
+        assert self._age is not None
+        return line_settings(config, line, self._actors.clips, self._age.zero)
 
     # ------------------------------------------------------------ reload
 
@@ -263,10 +296,12 @@ class Daemon:
         self._config = config
         if self._disk is not None:
             self._disk.storage = config.storage
+        if self._keeper is not None:
+            self._keeper.rules = retention_rules(config)
         wanted = [line.name for line in config.lines if line.name not in self._actors.lines]
         self._build(config, wanted)
         for line in config.lines:
-            settings = line_settings(config, line, self._actors.clips)
+            settings = self._line_settings(config, line)
             self._actors.lines[line.name].station.calls.settings = settings
         log.info("configuration taken: %s (%d cards)", config.path, len(cards_before))
         self._writer.submit(LedgerNote("config-taken", {"config_sha256": config.sha256}))
@@ -357,12 +392,25 @@ def check_can_be_taken(old: Config, new: Config) -> None:
         raise ConfigError(problems)
 
 
-def line_settings(config: Config, line: Line, clips: Mapping[str, Clip]) -> LineSettings:
+def retention_rules(config: Config) -> Rules:
+    """What the configuration says about which calls may go."""
+    days = {each.name: each.days for each in config.retention}
+    return Rules(
+        days={STANDARD: config.storage.retention_days, **days},
+        has_archive=config.archive is not None,
+        free_min_bytes=config.storage.free_min_mb * MB,
+    )
+
+
+def line_settings(
+    config: Config, line: Line, clips: Mapping[str, Clip], box_zero_ns: int
+) -> LineSettings:
     """What the call machine must know of a line."""
     announcement = line.announcement
     return LineSettings(
         line=line.name,
         site=config.site.name,
+        retention=line.retention,
         source="sim" if config.simulation is not None else "hardware",
         profile=config.profile,
         ring_is_seen=line.ring is not None or line.modem is not None,
@@ -374,6 +422,7 @@ def line_settings(config: Config, line: Line, clips: Mapping[str, Clip]) -> Line
         clips={name: ClipFacts(clip.sha256, clip.rate_hz) for name, clip in clips.items()},
         software_version=__version__,
         config_sha256=config.sha256,
+        box_zero_ns=box_zero_ns,
     )
 
 

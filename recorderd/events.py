@@ -17,6 +17,7 @@ Direction = Literal["inbound", "outbound", "unknown"]
 Absence = Literal["private", "out-of-area", "payphone", "unavailable"]
 CallerSource = Literal["modem", "line-audio", "smdr"]
 DeviceKind = Literal["card", "modem", "hook"]
+AlarmTopic = Literal["disk", "retention", "age", "ledger"]
 
 
 # ---------------------------------------------------------------- inputs
@@ -103,6 +104,25 @@ class RecordingFiled:
     segments: int
     gaps: int
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAlarm:
+    """Something about the store as a whole is wrong, or (`text` None) is well again."""
+
+    at: MonoNs
+    topic: AlarmTopic
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskMeasured:
+    """How full the disk is, and when it will be full if calls come as they did in the last days."""
+
+    at: MonoNs
+    free_mb: int
+    used_mb_per_day: float | None  # None: not known yet
+    full_on: str | None  # a date; None: not known, or never
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +433,8 @@ Input: TypeAlias = (
     | AnnouncementFinished
     | RecordingFiled
     | WriteFailed
+    | StoreAlarm
+    | DiskMeasured
     | WallClockStepped
     | StopRequested
     | ReloadRequested

@@ -224,7 +224,7 @@ def _state_of_boot(state: AgeState | None, reading: ClockReading, newest: int) -
     if state is None:
         begins = newest + SKIP_NS
         return AgeState(reading.boot_id, begins - reading.mono, begins, (Boot(begins, 0),))
-    if state.boot_id == reading.boot_id:
+    if state.boot_id == reading.boot_id and state.zero + reading.mono >= state.reached:
         return state
     begins = state.reached + SKIP_NS
     boots = (*state.boots, Boot(begins, _aged_at(state.boots, state.reached)))

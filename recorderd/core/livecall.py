@@ -30,6 +30,7 @@ class LineSettings:
 
     line: str
     site: str
+    retention: str  # the class of its calls
     source: Literal["hardware", "sim"]
     profile: Profile
     ring_is_seen: bool  # there is a ring sensor or a modem; without, no direction is known
@@ -41,6 +42,11 @@ class LineSettings:
     clips: Mapping[str, ClipFacts]
     software_version: str
     config_sha256: str
+    box_zero_ns: int  # position of this boot's monotonic zero on the axis of running time
+
+    def box_time_s(self, at: MonoNs) -> int:
+        """A moment's position (core/age.py) in seconds, rounded up: a call is never taken for older."""
+        return -((-self.box_zero_ns - at) // NS_PER_S)
 
     def clip_for(self, direction: Direction) -> str:
         """The announcement for a direction; empty for none.
@@ -127,6 +133,8 @@ class LiveCall:
             notice=self.notice,
             notice_reason=self.notice_reason,
             cut=self.stopped,
+            retention=self.settings.retention,
+            box_time_s=self.settings.box_time_s(self.started_at),
         )
 
     def _disposition(self) -> Disposition:

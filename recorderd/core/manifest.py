@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from recorderd.core.retention import UNKNOWN
 from recorderd.core.witness import caller_id_offset_s
 from recorderd.units import ClockReading, MonoNs, iso, to_datetime
 
@@ -107,6 +108,9 @@ class CallRecord:
     segments: tuple[Segment, ...] = ()
     gaps: tuple[Gap, ...] = ()
     cut: bool = False  # the recorder died in mid-call; start-up recovery closed the record
+    retention: str = UNKNOWN  # its class: how long it is kept (core/retention.py)
+    box_time_s: int | None = None  # where it began on the axis of running time (core/age.py)
+    salt: str = ""  # random, so that the record's hash tells nothing when the record is erased
 
     def as_json(self, zone: tzinfo) -> dict[str, Any]:
         """The record as `call.json` holds it, in its published order of keys."""
@@ -177,7 +181,10 @@ def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
             "caller_id_offset_s": caller_id_offset_s(
                 record.caller, to_datetime(record.reading.wall_at(record.started_at), zone)
             ),
+            "box_time_s": record.box_time_s,
         },
+        "retention": record.retention,
+        "salt": record.salt,
         "software_version": record.software_version,
         "config_sha256": record.config_sha256,
     }

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from recorderd.core.manifest import CallRecord
     from recorderd.ports import Post, SoundCard
     from recorderd.recording.job import Job
+    from recorderd.recording.keeper import Keeper
     from recorderd.store.books import Books
     from recorderd.store.catalogue import Entry
     from recorderd.units import ClockReading, MonoNs
@@ -59,7 +60,10 @@ JOBS_MAX = 100
 
 
 class Writer:
-    """See above. `lines` gives each line's sound card and its settings, by the line's name."""
+    """See above. `lines` gives each line's sound card and its settings, by the line's name.
+
+    Between calls it lets the `keeper`, where there is one, do its own work.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Writer:
         books: Books,
         post: Post,
         now: Callable[[], MonoNs],
+        keeper: Keeper | None = None,
     ) -> None:
         self.storage = storage  # a reload changes it; calls that are open keep theirs
         self._zone = ZoneInfo(site.time_zone)
@@ -76,6 +81,7 @@ class Writer:
         self._post = post
         self._now = now
         self._books = books
+        self._keeper = keeper
         self._jobs: list[Job] = []
         self._is_prepared = False
         self._sign_at = later(now(), SIGN_EVERY_NS)
@@ -109,6 +115,8 @@ class Writer:
             self._amend()
         if self._now() >= self._sign_at:
             self._sign()
+        if self._keeper is not None:
+            self._keeper.pump(self._now())
 
     def pending(self) -> bool:
         """Whether a call is being recorded, or something of one is not yet on the disk."""
@@ -118,6 +126,8 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the catalogue. What is still open is finished by the next start's recovery."""
+        if self._keeper is not None:
+            self._keeper.close()
         self._books.close_catalogue()
 
     # ------------------------------------------------------------ commands

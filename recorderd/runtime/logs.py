@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("recorderd.facts")
 
-_WARNINGS = (ev.LineFaulted, ev.ModemSilent, ev.DriverLost, ev.WriteFailed, ev.CallNotRecorded)
+_WARNINGS = (
+    ev.LineFaulted,
+    ev.ModemSilent,
+    ev.DriverLost,
+    ev.WriteFailed,
+    ev.StoreAlarm,
+    ev.CallNotRecorded,
+)
 
 
 def set_up_logging() -> None:

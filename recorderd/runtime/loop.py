@@ -162,7 +162,14 @@ class ControlLoop:
             case ev.DriverLost(kind="card"):
                 self._flowing.pop(event.name, None)
                 self._note(event)
-            case ev.DriverReady() | ev.DriverLost() | ev.RecordingFiled() | ev.WriteFailed():
+            case (
+                ev.DriverReady()
+                | ev.DriverLost()
+                | ev.RecordingFiled()
+                | ev.WriteFailed()
+                | ev.StoreAlarm()
+                | ev.DiskMeasured()
+            ):
                 self._note(event)
             case ev.WallClockStepped():
                 self._to_all(event)
@@ -216,7 +223,8 @@ class ControlLoop:
         unit.output.play(command.line, command.call_id, clip, unit.output_channel, command.at)
 
     def _note(self, fact: ev.Fact | ev.Input) -> None:
-        log_fact(fact, self.reading)
+        if not isinstance(fact, ev.DiskMeasured):  # every minute, and it is in the status
+            log_fact(fact, self.reading)
         self._status.take(fact)
 
     # ------------------------------------------------------------ housekeeping

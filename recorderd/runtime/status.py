@@ -56,6 +56,8 @@ class Status:
         self.lines: dict[str, LineStatus] = {}
         self.problem: str | None = None  # with the configuration offered last
         self.extra: dict[str, Any] = {}
+        self._store: dict[str, str] = {}  # what is wrong with it, by topic
+        self._disk: ev.DiskMeasured | None = None
         self._dirty = True
         self._written_at: MonoNs | None = None
         self._reading: ClockReading | None = None  # the newest
@@ -77,6 +79,12 @@ class Status:
                 if name in self.lines:
                     self.lines[name].devices[fact.kind] = state
             return
+        if isinstance(fact, ev.StoreAlarm):
+            self._store.pop(fact.topic, None)
+            if fact.text is not None:
+                self._store[fact.topic] = fact.text
+        elif isinstance(fact, ev.DiskMeasured):
+            self._disk = fact
         line = self.lines.get(getattr(fact, "line", ""))
         if line is not None:
             _take_line_fact(line, fact)
@@ -105,6 +113,7 @@ class Status:
     def alarms(self) -> list[str]:
         """Everything that is not as it should be, one sentence each."""
         found = [] if self.problem is None else [f"config: {self.problem}"]
+        found += [f"{topic}: {text}" for topic, text in self._store.items()]
         for name, line in self.lines.items():
             found += [
                 f"{name}: {kind}: {state}"
@@ -152,6 +161,13 @@ class Status:
                     "faults": line.faults,
                 }
                 for name, line in self.lines.items()
+            },
+            "disk": None
+            if self._disk is None
+            else {
+                "free_mb": self._disk.free_mb,
+                "used_mb_per_day": self._disk.used_mb_per_day,
+                "full_on": self._disk.full_on,
             },
             "alarms": self.alarms(),
             **self.extra,

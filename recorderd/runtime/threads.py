@@ -23,6 +23,9 @@ a second, a cut costs less than two."""
 
 IDLE_PUMP_S = 5.0
 
+IDLE_TICKS = 12
+"""As much in virtual time, of the control loop's ticks."""
+
 
 class WriterFullError(RecorderdError):
     """The writer stands still: seal and leave; the service manager restarts."""
@@ -113,7 +116,7 @@ class InlineWriter:
     def tick(self) -> None:
         assert self._writer is not None
         self.beats += 1
-        if self._writer.pending():
+        if self._writer.pending() or self.beats % IDLE_TICKS == 0:
             self._writer.pump()
 
     def close(self, within_s: float) -> bool:

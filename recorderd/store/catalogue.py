@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from recorderd.core.numbers import index_keys, narrow_key, numbers_match
 from recorderd.errors import StoreError, UsageError
 from recorderd.store import files
-from recorderd.store.names import RECORD
-from recorderd.store.records import read_record, walk_folders
+from recorderd.store.names import ERASED, RECORD
+from recorderd.store.records import read_record, text_record, walk_folders
 from recorderd.units import WallNs
 
 if TYPE_CHECKING:
@@ -123,6 +123,51 @@ class Catalogue:
             boot_id,
         )
 
+    def kept(
+        self,
+        *,
+        retention: str | None = None,
+        since_s: int = 0,
+        until_s: int | None = None,
+        after: Entry | None = None,
+        limit: int,
+    ) -> list[Entry]:
+        """Calls that are not erased, of one class or of all, in the order of their box time.
+
+        `since_s` <= box time <= `until_s`. `after` is the last one of the page before.
+        """
+        last = (since_s, "") if after is None else (box_time_of(after), after.record["id"])
+        conditions = {
+            "retention = ?": retention,
+            "box_time_s <= ?": until_s,
+        }
+        asked = {text: value for text, value in conditions.items() if value is not None}
+        where = " AND ".join(["is_erased = 0", "(box_time_s, id) > (?, ?)", *asked])
+        return self._select(
+            f"WHERE {where} ORDER BY box_time_s, id LIMIT ?", *last, *asked.values(), limit
+        )
+
+    def classes(self) -> dict[str, int | None]:
+        """The classes of calls that are not erased, and the box time of each one's oldest call."""
+        with _guarded(self._path):
+            rows = self._connection.execute(
+                "SELECT retention, min(box_time_s) FROM call WHERE is_erased = 0 "
+                "AND retention IS NOT NULL GROUP BY retention"
+            ).fetchall()
+        return dict(rows)
+
+    def newest_s(self) -> int:
+        """The greatest box time of any call."""
+        with _guarded(self._path):
+            row = self._connection.execute("SELECT max(box_time_s) FROM call").fetchone()
+        return row[0] or 0
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was erased in the log of the database; False while it is read."""
+        with _guarded(self._path):
+            row = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not row[0]
+
     def folders(self) -> dict[str, Path]:
         """The folder of every call, by its id."""
         with _guarded(self._path):
@@ -183,6 +228,11 @@ def _row(entry: Entry, root: Path) -> tuple[str | int | None, ...]:
         raise StoreError(message) from error
     folder = entry.folder.relative_to(root).as_posix()
     return (*row, folder, json.dumps(record, ensure_ascii=False))
+
+
+def box_time_of(entry: Entry) -> int:
+    """Where a call lies on the axis of running time (core/age.py), in seconds."""
+    return int(entry.record["clock"]["box_time_s"])
 
 
 def _id_of(entry: Entry) -> str:
@@ -271,6 +321,7 @@ def _connect_to_write(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # numbers of erased calls are overwritten
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             schema = resources.files("recorderd.store") / "schema" / f"{SCHEMA_VERSION:04d}.sql"
             statements = schema.read_text("utf-8")
@@ -313,9 +364,11 @@ class Reindexed:
 def reindex(catalogue: Catalogue, directory: Path) -> Reindexed:
     """Give every call record its row, and take away rows whose record is gone."""
     known = catalogue.folders()
-    removed = [call_id for call_id, folder in known.items() if not (folder / RECORD).is_file()]
-    for call_id in removed:
-        catalogue.remove(call_id)
+    removed: list[str] = []
+    for call_id, folder in known.items():
+        if not (folder / RECORD).is_file() and not (folder / ERASED).is_file():
+            catalogue.remove(call_id)
+            removed.append(call_id)
     added: list[str] = []
     unreadable: list[str] = []
     catalogue.add_all(_unknown_calls(directory, known, added, unreadable))
@@ -326,10 +379,11 @@ def _unknown_calls(
     directory: Path, known: dict[str, Path], added: list[str], unreadable: list[str]
 ) -> Iterator[Entry]:
     for folder in walk_folders(directory):
-        if folder.name in known or not (folder / RECORD).exists():
+        is_erased = (folder / ERASED).exists()
+        if folder.name in known or not (is_erased or (folder / RECORD).exists()):
             continue
         try:
-            entry = Entry(read_record(folder), folder)
+            entry = Entry(text_record(folder) if is_erased else read_record(folder), folder)
             _row(entry, directory)
         except StoreError as error:
             unreadable.append(str(error))
@@ -344,9 +398,9 @@ def open_or_rebuild(directory: Path) -> Catalogue:
     try:
         return _open_checked(path)
     except DamagedError as error:
-        log.warning("%s; it is kept as %s", error, _ASIDE)
+        log.warning("%s; it is kept as %s", error, SET_ASIDE)
         _remove_side_files(path)
-        files.rename_durable(path, path.with_name(_ASIDE))
+        files.rename_durable(path, path.with_name(SET_ASIDE))
         return _indexed(directory)
 
 
@@ -368,7 +422,7 @@ def rebuild(directory: Path) -> Catalogue:
     return _indexed(directory)
 
 
-_ASIDE = "catalogue-damaged.sqlite"
+SET_ASIDE = "catalogue-damaged.sqlite"
 
 
 def _remove_side_files(path: Path) -> None:

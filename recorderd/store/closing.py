@@ -170,11 +170,12 @@ class Closing:
 
     def _final_record(self) -> CallRecord:
         draft = self.draft
+        record = replace(draft.record, salt=draft.salt)
         if not draft.frames:
-            return draft.record
+            return record
         audio = Audio(draft.rate_hz, draft.frames, min(draft.pre_roll_frames, draft.frames))
         return replace(
-            draft.record,
+            record,
             audio=audio,
             segments=tuple(self._segments),
             gaps=merge_gaps(draft.gaps, draft.frames),

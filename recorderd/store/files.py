@@ -67,7 +67,17 @@ def create(temp: Path, mode: int = 0o640) -> int:
     What lies there from a failure is not written over but replaced: it must not be synced again.
     """
     discard(temp)
-    return os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    _give_to_owner(temp)
+    return descriptor
+
+
+def _give_to_owner(path: Path) -> None:
+    """What root makes belongs to whom its directory belongs to: the recorder must be able to read
+    what a command of root's has written. Raises OSError."""
+    if os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.chown(path, parent.st_uid, parent.st_gid)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -155,6 +165,7 @@ def make_directory(path: Path, root: Path) -> None:
                 level.mkdir(0o750)
             except FileExistsError:
                 continue
+            _give_to_owner(level)
         fsync_directory(level.parent)
 
 

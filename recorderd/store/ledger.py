@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 RECORDER = "recorder"
 DESK = "desk"
 
+ERASURES = ("call-erased", "sound-removed")
+
 FILE_LINES_MAX = 4096
 """About a megabyte: what a start has to read, and what an export copies."""
 
@@ -118,6 +120,10 @@ class Ledger:
         self.checkpoint()
         self.sync()
 
+    def signature(self, data: bytes) -> bytes:
+        """The device's signature over `data`, which is not entered."""
+        return self._key.sign(data)
+
     def close(self) -> None:
         """Let go of the file; what was not synced is lost."""
         self._let_go()
@@ -137,11 +143,13 @@ class Ledger:
         return self._last.get((kind, call, segment))
 
     def _remember(self, kind: str, data: dict[str, Any]) -> None:
-        """Calls that are open, and the last one that was closed."""
+        """Calls that are open, the last one that was closed, and the last one that was erased."""
         if kind == "call-closed":
             closed = {key[1] for key in self._last if key[0] == kind}
             self._last = {key: said for key, said in self._last.items() if key[1] not in closed}
-        if kind in {"segment-sealed", "call-closed", "record-amended"}:
+        if kind in ERASURES:
+            self._last = {key: said for key, said in self._last.items() if key[0] != kind}
+        if kind in {"segment-sealed", "call-closed", "record-amended", *ERASURES}:
             self._last[kind, data["call"], data.get("segment")] = data
 
     # ------------------------------------------------------------ the file

@@ -21,7 +21,13 @@ OPEN = "open"
 QUARANTINE = "quarantine"
 LEDGER = "ledger"
 KEYS = "keys"
+VAULT = "vault"
 RECORD = "call.json"
+HOLD = "hold.json"
+RECEIPT = "receipt.json"
+ERASED = "erased.json"
+ERASED_SIGNATURE = "erased.sig"
+ARCHIVED = "archived.json"
 
 NUMBER_CHARS_MAX = 32
 LINE_CHARS_MAX = 40  # three bytes each at the most, in a file name of at most 255 bytes

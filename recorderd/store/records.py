@@ -2,6 +2,7 @@
 
 `call.json` is written once and never changed. A later correction is a file of its own,
 `amend-0001.json` and so on; its `changes` is a merge patch (RFC 7396) on the record as it was then.
+Of a call that is erased (store/erasing.py) only the text record in `erased.json` is left.
 """
 
 from __future__ import annotations
@@ -13,11 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.errors import StoreError
 from recorderd.store import files
-from recorderd.store.names import CALLS, RECORD
+from recorderd.store.names import CALLS, ERASED, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+TOLD = (
+    "id",
+    "site",
+    "line",
+    "source",
+    "direction",
+    "disposition",
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "duration_s",
+    "cut",
+    "retention",
+)
+"""What the text record of an erased call keeps of the call's record."""
+
+_NO_CALLER = {"number": None, "name": None, "absence": None, "source": None, "raw": None}
+
 
 RECORD_BYTES_MAX = 16 << 20  # four days of five-second segments
 _AMENDMENT = re.compile(r"amend-\d{4}\.json")
@@ -32,14 +52,14 @@ def write_record(folder: Path, record: dict[str, Any]) -> str:
 
 def read_original(folder: Path) -> tuple[dict[str, Any], str]:
     """The record as it was written, and the SHA-256 of its file. Raises StoreError."""
-    return _read_object(folder / RECORD), files.sha256_of(folder / RECORD)
+    return read_json(folder / RECORD), files.sha256_of(folder / RECORD)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of a call with its amendments; StoreError where it cannot be read."""
-    record = _read_object(folder / RECORD)
+    record = read_json(folder / RECORD)
     for path in amendments(folder):
-        record = _merged(record, _read_object(path).get("changes", {}))
+        record = _merged(record, read_json(path).get("changes", {}))
     return record
 
 
@@ -47,6 +67,29 @@ def amendments(folder: Path) -> list[Path]:
     """The amendments of a call, in their order. Raises StoreError."""
     with files.guarded(folder):
         return sorted(path for path in folder.iterdir() if _AMENDMENT.fullmatch(path.name))
+
+
+def text_record(folder: Path) -> dict[str, Any]:
+    """What the catalogue says of an erased call, in the form of a call record. Raises StoreError."""
+    stays = read_json(folder / ERASED)
+    try:
+        return {
+            **{key: stays[key] for key in TOLD},
+            "reason": None,
+            "caller": _NO_CALLER,
+            "dialled": None,
+            "flashes": [],
+            "call_waiting": [],
+            "notice": None,
+            "notice_reason": None,
+            "audio": None,
+            "segments": [],
+            "gaps": [],
+            "clock": {"box_time_s": stays["call_box_time_s"]},
+            "erased": {"at": stays["erased_at"], "rule": stays["rule"], "days": stays["days"]},
+        }
+    except KeyError as error:
+        raise StoreError(f"{folder / ERASED}: no {error} in it; restore it from a copy") from error
 
 
 def walk_folders(directory: Path) -> Iterator[Path]:
@@ -57,7 +100,8 @@ def walk_folders(directory: Path) -> Iterator[Path]:
         )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; StoreError where there is none."""
     with files.guarded(path), path.open("rb") as file:
         data = file.read(RECORD_BYTES_MAX)
     try:

@@ -193,7 +193,9 @@ class _Recovery:
         closed = closed_calls(self._directory / LEDGER / RECORDER)
         folders = self._books.catalogue.folders()
         for call_id in added:
-            if call_id not in closed and self._books.ledger.last("call-closed", call_id) is None:
+            if call_id in closed or not (folders[call_id] / RECORD).exists():  # that one is erased
+                continue
+            if self._books.ledger.last("call-closed", call_id) is None:
                 enter_call(self._books.ledger, *read_original(folders[call_id]))
 
     # ------------------------------------------------------------ folders without a record

@@ -48,6 +48,7 @@ class Line:
         wanted = {
             "line": LINE,
             "site": "office",
+            "retention": "standard",
             "source": "sim",
             "profile": profile(country),
             "ring_is_seen": True,
@@ -59,6 +60,7 @@ class Line:
             "clips": {"in.wav": ClipFacts("aa", 8000), "out.wav": ClipFacts("bb", 8000)},
             "software_version": "0",
             "config_sha256": "cc",
+            "box_zero_ns": 0,
         }
         numbers = itertools.count(1)
         self.machine = CallMachine(

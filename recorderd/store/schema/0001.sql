@@ -12,9 +12,15 @@ CREATE TABLE call (
     absence     TEXT,
     dialled     TEXT,
     folder      TEXT NOT NULL,     -- relative to the state directory
-    record      TEXT NOT NULL      -- the call record with its amendments, JSON
+    record      TEXT NOT NULL,     -- the call record with its amendments, JSON
+    -- What retention asks for; an erased call's record is the text that stays of it.
+    is_erased   INTEGER AS (json_type(record, '$.erased') IS NOT NULL) VIRTUAL,
+    retention   TEXT AS (json_extract(record, '$.retention')) VIRTUAL,
+    box_time_s  INTEGER AS (json_extract(record, '$.clock.box_time_s')) VIRTUAL
 ) STRICT;
 CREATE INDEX call_by_time ON call (started_ns, id);
+CREATE INDEX call_by_class ON call (is_erased, retention, box_time_s, id);
+CREATE INDEX call_by_age ON call (is_erased, box_time_s, id);
 
 -- The numbers of a call as they are searched for (core/numbers.py).
 CREATE TABLE number_key (
