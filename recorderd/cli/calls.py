@@ -15,6 +15,8 @@ from rich.table import Table
 from recorderd.config import find_config, load
 from recorderd.errors import UsageError
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.holds import is_held, read_hold
+from recorderd.store.names import ARCHIVED
 from recorderd.units import NS_PER_S, WallNs
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def calls(options: argparse.Namespace) -> int:
             direction=options.direction,
             limit=CALLS_MAX,
         )
-    records = [entry.record for entry in reversed(entries)]
+    records = [with_hold(entry) for entry in reversed(entries)]
     if options.json:
         print(json.dumps(records, ensure_ascii=False, indent=1))
     else:
@@ -55,10 +57,15 @@ def show(options: argparse.Namespace) -> int:
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         entry = catalogue.get(options.id)
     if options.json:
-        print(json.dumps(entry.record, ensure_ascii=False, indent=1))
+        print(json.dumps(with_hold(entry), ensure_ascii=False, indent=1))
     else:
         print_call(entry, Console())
     return 0
+
+
+def with_hold(entry: Entry) -> Record:
+    """The record, and whether a hold is on the call, which only its folder knows."""
+    return {**entry.record, "held": is_held(entry.folder)}
 
 
 def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
@@ -113,6 +120,8 @@ def print_calls(records: list[Record], console: Console) -> None:
 
 def other_party(record: Record) -> str:
     """The number and name of whoever is at the other end, or why there is none."""
+    if "erased" in record:
+        return "(erased)"
     if record["direction"] == "outbound":
         return record["dialled"] or "(number unknown)"
     caller = record["caller"]
@@ -141,6 +150,10 @@ def outcome(record: Record) -> str:
     notice = record["notice"]
     if notice is not None and not notice["completed"]:
         words.append("notice not finished")
+    if "erased" in record:
+        words.append(f"erased on {record['erased']['at'][:10]}")
+    if record.get("held"):
+        words.append("held")
     return ", ".join(word for word in words if word)
 
 
@@ -150,9 +163,11 @@ def print_call(entry: Entry, console: Console) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for key, value in _rows(record):
+    for key, value in (*_rows(record), *_fate(entry)):
         table.add_row(key, escape(value))
     console.print(table)
+    if (entry.folder / ARCHIVED).exists():
+        return
     for segment in record["segments"]:
         seconds = segment["frames"] / record["audio"]["sample_rate_hz"]
         console.print(
@@ -186,6 +201,22 @@ def _rows(record: Record) -> list[tuple[str, str]]:
         ("call waiting", f"{other['at']} {other['caller']['number'] or other['caller']['absence']}")
         for other in record["call_waiting"]
     ]
+    return rows
+
+
+def _fate(entry: Entry) -> list[tuple[str, str]]:
+    """How long the call is kept, or what has become of it."""
+    rows = [("kept as", entry.record.get("retention") or "-")]
+    erased = entry.record.get("erased")
+    if erased is not None:
+        rule = f"by the rule of {erased['rule']}: {erased['days']} days"
+        rows.append(("erased", f"{erased['at']}, {rule}"))
+    elif (entry.folder / ARCHIVED).exists():
+        rows.append(("sound", "only in the archive; it was removed here to make room"))
+    hold = read_hold(entry.folder)
+    if hold is not None:
+        by = f"by {hold.get('who', '?')}, {hold.get('at', '?')}: {hold.get('why', '?')}"
+        rows.append(("held", by))
     return rows
 
 

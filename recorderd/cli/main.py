@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     show = _command(commands, "show", "one call", "calls", "show")
     show.add_argument("id", metavar="ID", help="a call's id, or the first letters of it")
     _json(show)
+    _holds(commands)
     _json(_command(commands, "status", "what the recorder is doing now", "status", "status"))
     devices = commands.add_parser("devices", help="what this box offers: cards, modems, GPIO chips")
     devices.set_defaults(module="devices", function="devices")
@@ -96,6 +97,21 @@ def _calls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--direction", metavar="D", choices=["inbound", "outbound", "unknown"], help="in or out"
     )
     _json(calls)
+
+
+def _holds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for name, meaning in (
+        ("hold", "keep calls from being erased"),
+        ("release", "take off a hold"),
+    ):
+        command = _command(commands, name, meaning, "hold", name)
+        command.add_argument("id", nargs="+", metavar="ID", help="a call's id, or its beginning")
+        command.add_argument(
+            "--why",
+            required=True,
+            metavar="TEXT",
+            help="the reason; it stays in the ledger for ever",
+        )
 
 
 def _command(

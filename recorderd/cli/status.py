@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,6 +18,8 @@ from recorderd.errors import StoreError
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+READS_MAX = 5
 
 STALE_S = 90
 """The recorder writes the file at least every 30 s."""
@@ -35,7 +39,7 @@ def status(options: argparse.Namespace) -> int:
 def read_status(path: Path) -> dict[str, Any]:
     """status.json, with an alarm of its own when it has grown old."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = _load(path)
     except FileNotFoundError:
         raise StoreError(
             f"{path}: not there; the recorder has not run yet: recorderd run"
@@ -46,6 +50,15 @@ def read_status(path: Path) -> dict[str, Any]:
     if age_s > STALE_S:
         found["alarms"].insert(0, f"the recorder has not reported since {found['at']}")
     return found
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read again where it was just being written over."""
+    for _ in range(READS_MAX - 1):
+        with suppress(ValueError):
+            return dict(json.loads(path.read_text("utf-8")))
+        sleep(0.05)
+    return dict(json.loads(path.read_text("utf-8")))
 
 
 def print_status(found: dict[str, Any], console: Console) -> None:
@@ -66,7 +79,19 @@ def print_status(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(f"device key  {found['device_fingerprint']}", soft_wrap=True, highlight=False)
+    disk = found.get("disk")
+    if disk is not None:
+        console.print(disk_line(disk), highlight=False)
     for alarm in found["alarms"]:
         console.print(f"[red]alarm[/red]  {escape(alarm)}")
     if not found["alarms"]:
         console.print("no alarms")
+
+
+def disk_line(disk: dict[str, Any]) -> str:
+    """How full the disk is, and when it will be."""
+    words = [f"disk: {disk['free_mb']} MB free"]
+    if disk["used_mb_per_day"] is not None:
+        words.append(f"calls take {disk['used_mb_per_day']} MB a day")
+        words.append(f"full on {disk['full_on']}" if disk["full_on"] else "never full at this rate")
+    return ", ".join(words)

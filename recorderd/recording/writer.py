@@ -24,7 +24,7 @@ from recorderd.core.manifest import (
     SaveDraft,
 )
 from recorderd.errors import StoreError
-from recorderd.events import RecordingFiled, WriteFailed
+from recorderd.events import RecordingFiled, StoreAlarm, WriteFailed
 from recorderd.recording.capture import Capture
 from recorderd.recording.job import Paper, Recording
 from recorderd.store import files
@@ -84,6 +84,7 @@ class Writer:
         self._keeper = keeper
         self._jobs: list[Job] = []
         self._is_prepared = False
+        self._is_ledger_refused = False
         self._sign_at = later(now(), SIGN_EVERY_NS)
         self._right_clock: ClockReading | None = None  # by which times are still to be amended
         self._to_amend: list[Entry] | None = None  # of which calls; None: not yet looked up
@@ -244,7 +245,11 @@ class Writer:
     def _sign(self) -> None:
         """Sign what has been entered since the last checkpoint. Calls go on where that fails."""
         self._sign_at = later(self._now(), SIGN_EVERY_NS)
+        text = None
         try:
             self._books.ledger.sign()
         except StoreError as error:
-            log.error("the ledger cannot be written: %s", error)  # noqa: TRY400
+            text = str(error)
+        if text is not None or self._is_ledger_refused:
+            self._post(StoreAlarm(self._now(), "ledger", text))
+        self._is_ledger_refused = text is not None

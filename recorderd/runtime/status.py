@@ -1,6 +1,8 @@
 """What `recorderd status` shows: kept by the control thread, written to status.json.
 
-The file is a courtesy to people and not a record: it is replaced whole, without a sync.
+The file is a courtesy to people and not a record: it is replaced whole, without a sync. On a full
+disk, where its alarms matter most, there is no room for a new one: the old one is written over, which
+has blanks at its end to have room for that.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ WRITE_EVERY_NS = 30 * NS_PER_S
 """Also when nothing changed, so that an old file shows that nobody writes it."""
 
 WRITE_AT_MOST_NS = 1 * NS_PER_S
+
+BLANKS = 4096
+"""A block of most file systems. One written in place needs no other."""
 
 
 @dataclass(slots=True)
@@ -130,12 +135,22 @@ class Status:
         if age_ns is not None and age_ns < (WRITE_AT_MOST_NS if self._dirty else WRITE_EVERY_NS):
             return
         self._written_at, self._dirty = reading.mono, False
-        part = self._path.with_name(".status.json.part")
+        text = json.dumps(self.as_json(reading), ensure_ascii=False).encode()
         try:
-            part.write_text(json.dumps(self.as_json(reading), ensure_ascii=False), "utf-8")
-            part.replace(self._path)
+            self._replace(text)
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error.strerror)
+
+    def _replace(self, text: bytes) -> None:
+        part = self._path.with_name(".status.json.part")
+        blanks = BLANKS - len(text) % BLANKS + BLANKS
+        try:
+            part.write_bytes(text + b" " * blanks)
+            part.replace(self._path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            with self._path.open("r+b") as file:
+                file.write(text.ljust(self._path.stat().st_size))
 
     def as_json(self, reading: ClockReading) -> dict[str, Any]:
         """The content of status.json."""
