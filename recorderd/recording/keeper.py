@@ -61,6 +61,8 @@ STEPS_PER_PUMP = 100
 PAGE = 100
 """Calls looked at in one step."""
 
+GROWTH_EVERY_NS = 24 * LOOK_EVERY_NS
+
 GROWTH_DAYS = 7
 """What the calls of so many days took is what the next ones will take."""
 
@@ -93,7 +95,7 @@ class Keeper:
         self._measure_at = now
         self._save_at = later(now, SAVE_EVERY_NS)
         self._look_at = later(now, FIRST_LOOK_NS)
-        self._room_at = now
+        self._room_at = self._growth_at = now
         self._free_bytes: int | None = None
         self._search = SEARCHING
         self._refused: str | None = None  # why a call could not be erased
@@ -202,7 +204,8 @@ class Keeper:
         if self._is_dirty:
             self._is_dirty = not self._books.catalogue.scrub()
             yield
-        yield from self._measure_growth()
+        if self._reading.mono >= self._growth_at:
+            yield from self._measure_growth()
         self._alarm("retention", self._refused or self._unknown_classes())
 
     def _finish_begun(self) -> Iterator[None]:
@@ -291,6 +294,7 @@ class Keeper:
 
     def _measure_growth(self) -> Iterator[None]:
         """What the last days' calls take, by class, and for how long that can go on growing."""
+        self._growth_at = later(self._reading.mono, GROWTH_EVERY_NS)
         since_s = max(0, self._age.bound(GROWTH_DAYS * DAY_S * NS_PER_S) // NS_PER_S)
         taken: dict[str, int] = {}
         for page in self._pages(since_s=since_s):
