@@ -68,6 +68,11 @@ GROWTH_DAYS = 7
 
 MB = 1_000_000
 
+RESERVE = ".reserve"
+RESERVE_BYTES = 1 << 18
+"""Room for the text record of an erased call where something has filled the disk to its last byte:
+without it nothing could be erased any more."""
+
 
 class Keeper:
     """See above. `rules` is replaced when the configuration is."""
@@ -149,6 +154,7 @@ class Keeper:
         except StoreError as error:
             self._alarm("disk", str(error))
             return
+        self._keep_reserve(self._free_bytes)
         if self._is_short():
             self._alarm("disk", f"{self._shortage()}; {self._search}")
             if self._reading.mono >= self._room_at:
@@ -158,6 +164,16 @@ class Keeper:
             self._search = SEARCHING
             self._alarm("disk", None)
         self._foretell()
+
+    def _keep_reserve(self, free: int) -> None:
+        path = self._directory / RESERVE
+        try:
+            if free < MB:
+                files.remove_durable(path)
+            elif free > 8 * MB and not path.exists():
+                files.write_durable(path, bytes(RESERVE_BYTES))
+        except StoreError as error:
+            self._alarm("disk", str(error))
 
     def _save(self) -> None:
         try:

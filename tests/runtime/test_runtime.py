@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
@@ -9,6 +10,8 @@ import threading
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -190,6 +193,39 @@ def test_status_is_written_when_it_changes_and_not_too_often(tmp_path):
     assert not path.exists()
     found.write(ClockReading("boot", MonoNs(seconds(1.5)), WallNs(0), True, "test"))
     assert path.exists()
+
+
+def test_on_a_full_disk_the_old_status_is_written_over(tmp_path):
+    found = status(tmp_path)
+    path = tmp_path / "status.json"
+    found.write(READING)
+    size = path.stat().st_size
+    found.take(ev.StoreAlarm(NOW, "disk", "12 MB free"))
+    later = ClockReading("boot", MonoNs(seconds(60)), WallNs(0), True, "test")
+    refused = OSError(errno.ENOSPC, "No space left on device")
+    with patch.object(Path, "write_bytes", side_effect=refused):
+        found.write(later)
+    assert json.loads(path.read_text("utf-8"))["alarms"] == ["disk: 12 MB free"]
+    assert path.stat().st_size == size
+    assert [each.name for each in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_alarms_of_the_store_come_and_go(tmp_path):
+    found = status(tmp_path)
+    found.take(ev.StoreAlarm(NOW, "disk", "12 MB free"))
+    found.take(ev.StoreAlarm(NOW, "age", "cannot be written"))
+    found.take(ev.StoreAlarm(NOW, "disk", "11 MB free"))
+    assert sorted(found.alarms()) == ["age: cannot be written", "disk: 11 MB free"]
+    found.take(ev.StoreAlarm(NOW, "age", None))
+    found.take(ev.StoreAlarm(NOW, "disk", None))
+    assert found.alarms() == []
+    assert found.as_json(READING)["disk"] is None
+    found.take(ev.DiskMeasured(NOW, 700, None, None))
+    assert found.as_json(READING)["disk"] == {
+        "free_mb": 700,
+        "used_mb_per_day": None,
+        "full_on": None,
+    }
 
 
 def test_a_status_that_cannot_be_written_is_logged(tmp_path, caplog):
