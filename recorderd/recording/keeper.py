@@ -215,11 +215,12 @@ class Keeper:
         self._refused = None
         yield from self._finish_begun()
         yield from self._erase_expired()
-        if self._is_short():
-            yield from self._make_room()
         if self._is_dirty:
             self._is_dirty = not self._books.catalogue.scrub()
             yield
+        self._free_bytes = free_bytes(self._directory)
+        if self._is_short():
+            yield from self._make_room()
         if self._reading.mono >= self._growth_at:
             yield from self._measure_growth()
         self._alarm("retention", self._refused or self._unknown_classes())

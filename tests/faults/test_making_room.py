@@ -80,5 +80,5 @@ def test_room_is_made_of_what_the_archive_has_and_of_nothing_else(box):
     assert gone == list(range(3, 3 + 2 * len(gone), 2))
     assert 0 < len(gone) < CALLS // 2 - 1
     assert all((folder / "call.json").exists() for folder in folders)
-    assert 6 * MB <= os.statvfs(box.directory).f_bavail * 4096 < 6 * MB + 2 * len(SOUND) + 8192
+    assert 6 * MB <= os.statvfs(box.directory).f_bavail * 4096 < 6 * MB + 2 * len(SOUND) + 65_536
     assert box.alarms() == {}
