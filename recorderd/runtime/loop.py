@@ -168,9 +168,10 @@ class ControlLoop:
                 | ev.RecordingFiled()
                 | ev.WriteFailed()
                 | ev.StoreAlarm()
-                | ev.DiskMeasured()
             ):
                 self._note(event)
+            case ev.DiskMeasured():  # every minute: nothing for the log
+                self._status.disk = event
             case ev.WallClockStepped():
                 self._to_all(event)
             case ev.TimePassed():
@@ -223,8 +224,7 @@ class ControlLoop:
         unit.output.play(command.line, command.call_id, clip, unit.output_channel, command.at)
 
     def _note(self, fact: ev.Fact | ev.Input) -> None:
-        if not isinstance(fact, ev.DiskMeasured):  # every minute, and it is in the status
-            log_fact(fact, self.reading)
+        log_fact(fact, self.reading)
         self._status.take(fact)
 
     # ------------------------------------------------------------ housekeeping

@@ -62,7 +62,7 @@ class Status:
         self.problem: str | None = None  # with the configuration offered last
         self.extra: dict[str, Any] = {}
         self._store: dict[str, str] = {}  # what is wrong with it, by topic
-        self._disk: ev.DiskMeasured | None = None
+        self.disk: ev.DiskMeasured | None = None
         self._dirty = True
         self._written_at: MonoNs | None = None
         self._reading: ClockReading | None = None  # the newest
@@ -88,8 +88,6 @@ class Status:
             self._store.pop(fact.topic, None)
             if fact.text is not None:
                 self._store[fact.topic] = fact.text
-        elif isinstance(fact, ev.DiskMeasured):
-            self._disk = fact
         line = self.lines.get(getattr(fact, "line", ""))
         if line is not None:
             _take_line_fact(line, fact)
@@ -178,11 +176,11 @@ class Status:
                 for name, line in self.lines.items()
             },
             "disk": None
-            if self._disk is None
+            if self.disk is None
             else {
-                "free_mb": self._disk.free_mb,
-                "used_mb_per_day": self._disk.used_mb_per_day,
-                "full_on": self._disk.full_on,
+                "free_mb": self.disk.free_mb,
+                "used_mb_per_day": self.disk.used_mb_per_day,
+                "full_on": self.disk.full_on,
             },
             "alarms": self.alarms(),
             **self.extra,

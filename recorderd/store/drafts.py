@@ -9,7 +9,7 @@ of store/closing.py are left. `frames` 0 means that there is, or must be, no rec
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,7 +49,7 @@ class Draft:
     frames: int | None = None
     is_filed: bool = True  # False: nothing is left of this call, not even a record
     sounds: tuple[str, ...] = ()  # the SHA-256 of the sound of each segment sealed so far
-    salt: str = field(default_factory=lambda: secrets.token_hex(16))  # of the record
+    salt: str = field(default_factory=lambda: os.urandom(16).hex())  # of the record
 
     @property
     def segments(self) -> int:

@@ -220,7 +220,7 @@ def test_alarms_of_the_store_come_and_go(tmp_path):
     found.take(ev.StoreAlarm(NOW, "disk", None))
     assert found.alarms() == []
     assert found.as_json(READING)["disk"] is None
-    found.take(ev.DiskMeasured(NOW, 700, None, None))
+    found.disk = ev.DiskMeasured(NOW, 700, None, None)
     assert found.as_json(READING)["disk"] == {
         "free_mb": 700,
         "used_mb_per_day": None,
