@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recorderd.config.files import DATA, find
 from recorderd.config.words import either, shown, suggestion
-from recorderd.core.retention import STANDARD
+from recorderd.core.retention import STANDARD, UNKNOWN
 from recorderd.errors import ClipError
 
 if TYPE_CHECKING:
@@ -181,12 +181,17 @@ def _check_gpio_libraries(lines: list[Tree], problems: Problems) -> None:
             )
 
 
+_TAKEN = {
+    STANDARD: f"{shown(STANDARD)} has its days in storage.retention_days",
+    UNKNOWN: f"{shown(UNKNOWN)} is for calls whose record was lost",
+}
+
+
 def check_retention(classes: list[Tree], lines: list[Tree], problems: Problems) -> None:
     """Each class has one number of days, and each line a class that there is."""
     for index, each in enumerate(classes):
-        if each.get("name") == STANDARD:
-            text = f"{shown(STANDARD)} has its days in storage.retention_days; choose another name"
-            problems.add(("retention", index, "name"), text)
+        if text := _TAKEN.get(each.get("name", "")):
+            problems.add(("retention", index, "name"), f"{text}; choose another name")
     _check_claims(_class_names(classes), problems)
     known = [STANDARD, *(each["name"] for each in classes if "name" in each)]
     for index, line in enumerate(lines):

@@ -18,7 +18,7 @@ STANDARD = "standard"
 """The class of calls that nothing else is said of; its days are storage.retention_days."""
 
 UNKNOWN = "unknown"
-"""The class of a call whose record was lost. It is kept until somebody gives the class its days."""
+"""The class of a call whose record was lost: neither its line nor its age is known. It is kept."""
 
 DAY_S = 86_400
 

@@ -8,14 +8,13 @@ later: what was begun is finished first.
 
 from __future__ import annotations
 
-import logging
 import os
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from recorderd.core.age import SAVE_EVERY_NS
-from recorderd.core.retention import DAY_S, Growth, KeptCall, days_until_full, plan
+from recorderd.core.retention import DAY_S, UNKNOWN, Growth, KeptCall, days_until_full, plan
 from recorderd.errors import StoreError
 from recorderd.events import DiskMeasured, StoreAlarm
 from recorderd.store import files
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from recorderd.store.catalogue import Entry
     from recorderd.units import ClockReading, MonoNs
 
-log = logging.getLogger(__name__)
-
 MEASURE_EVERY_NS = 60 * NS_PER_S
 LOOK_EVERY_NS = 3600 * NS_PER_S
 """An hour, so that a box that is switched off at night gets to it too."""
@@ -58,7 +55,7 @@ BUDGET_NS = 50_000_000
 
 STEPS_PER_PUMP = 100
 
-PAGE = 100
+PAGE = 25
 """Calls looked at in one step."""
 
 GROWTH_EVERY_NS = 24 * LOOK_EVERY_NS
@@ -265,7 +262,6 @@ class Keeper:
             )
             self._is_dirty = True
             yield from self._tried(erase(self._directory, folders[call.id], self._books, sentence))
-            log.info("call %s: erased by the rule of %s", call.id, rule)
 
     def _tried(self, steps: Iterator[None]) -> Iterator[None]:
         """One call that cannot be erased is told, and keeps no other one here."""
@@ -342,13 +338,18 @@ class Keeper:
             ]
 
     def _unknown_classes(self) -> str | None:
-        unknown = sorted(set(self._books.catalogue.classes()) - set(self.rules.days))
-        if not unknown:
-            return None
-        return (
-            f"calls of the class {', '.join(unknown)} are never erased: the configuration does not "
-            "know it; add a table headed [[retention]] with this name"
-        )
+        unknown = set(self._books.catalogue.classes()) - set(self.rules.days)
+        texts = [
+            f"calls of the class {name} are never erased: the configuration does not know it; add a "
+            "table headed [[retention]] with this name"
+            for name in sorted(unknown - {UNKNOWN})
+        ]
+        if UNKNOWN in unknown:
+            texts.append(
+                "calls whose record was lost are never erased: `recorderd calls` lists them; remove "
+                "their folders by hand when they may go"
+            )
+        return "; ".join(texts) or None
 
     def _alarm(self, topic: AlarmTopic, text: str | None) -> None:
         """Told when it changes."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
     from recorderd.core.retention import Rule
     from recorderd.store.books import Books
+
+log = logging.getLogger(__name__)
 
 MARK = ".erasing"
 VERSION = 1
@@ -138,11 +141,13 @@ def _finish(directory: Path, folder: Path, books: Books) -> Iterator[None]:
         yield
         yield from _remove_rest(directory, folder)
         books.catalogue.add(text_record(folder), folder)
+        log.info("call %s is erased", folder.name)
         yield
     elif (folder / ARCHIVED).exists():
         _enter_sound_removed(folder, books)
         yield
         yield from _remove_segments(folder)
+        log.info("the sound of call %s is only in the archive now", folder.name)
     else:  # it is held, or the moment never came
         files.discard(folder / ERASED_SIGNATURE)
 

@@ -76,8 +76,9 @@ def _give_to_owner(path: Path) -> None:
     """What root makes belongs to whom its directory belongs to: the recorder must be able to read
     what a command of root's has written. Raises OSError."""
     if os.geteuid() == 0:
-        parent = path.parent.stat()
-        os.chown(path, parent.st_uid, parent.st_gid)
+        own, parent = path.stat(), path.parent.stat()
+        if (own.st_uid, own.st_gid) != (parent.st_uid, parent.st_gid):
+            os.chown(path, parent.st_uid, parent.st_gid)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:

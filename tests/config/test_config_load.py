@@ -309,6 +309,10 @@ ADDITIONS = [
         '31: retention.name: "standard" has its days in storage.retention_days',
     ),
     (
+        '[[retention]]\nname = "unknown"\ndays = 3',
+        '31: retention.name: "unknown" is for calls whose record was lost; choose another name',
+    ),
+    (
         '[[retention]]\nname = "a"\ndays = 3\n[[retention]]\nname = "a"\ndays = 4',
         '34: retention.name: "a" is the name of another class, see line 31',
     ),

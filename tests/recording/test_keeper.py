@@ -109,7 +109,8 @@ class Box:
     def call(self, call_id, **known):
         position = -(-self.age.position(self.reading().mono) // NS_PER_S)
         reading = replace(self.reading(), mono=MonoNs(0))
-        folder = shelve(self.directory, self.books, call_id, position, reading=reading, **known)
+        known = {"box_time_s": position, "reading": reading, **known}
+        folder = shelve(self.directory, self.books, call_id, **known)
         self.calls[call_id] = (self.now, folder)
         return folder
 
@@ -177,6 +178,13 @@ def test_a_class_that_is_not_known_any_more_is_never_erased_and_is_an_alarm(box)
     assert is_erased(folder)
     box.run(2 * HOUR_NS)
     assert box.alarms() == {}
+
+
+def test_a_call_whose_record_was_lost_is_never_erased_and_is_an_alarm(box):
+    folder = box.call("a", retention="unknown", box_time_s=None)
+    box.run(100 * DAY_NS, 6 * HOUR_NS)
+    assert is_whole(folder)
+    assert box.alarms()["retention"].startswith("calls whose record was lost are never erased")
 
 
 def test_what_is_not_in_the_archive_is_kept(box):

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from recorderd.core.manifest import LedgerNote
 from recorderd.media import codec
 from recorderd.recording.writer import JOBS_MAX
 from recorderd.store.catalogue import NAME
@@ -292,3 +293,14 @@ def test_the_number_of_calls_that_wait_is_bounded(office):
     office.settle()
     assert len(office.filed) == JOBS_MAX
     assert office.filed[0].call_id == "missed-005"
+
+
+def test_a_ledger_that_cannot_be_signed_is_an_alarm_until_it_can(office):
+    office.run_to(1.0)
+    office.writer.handle(LedgerNote("config-taken", {}))
+    with disk_refuses(["fdatasync", "fsync"], errno.EIO):
+        office.run_to(70.0)
+    (told,) = office.posts
+    assert (told.topic, told.text.endswith("replace it")) == ("ledger", True)
+    office.run_to(190.0)
+    assert [(post.topic, post.text) for post in office.posts[1:]] == [("ledger", None)]

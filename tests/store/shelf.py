@@ -13,14 +13,15 @@ from recorderd.store import files
 from recorderd.store.closing import file_record
 from recorderd.store.names import OPEN, call_folder
 from recorderd.units import MonoNs
-from tests.store.calls import SITE, a_record
+from tests.store.calls import READING, SITE, a_record
 
 ZONE = ZoneInfo(SITE.time_zone)
 NUMBER = "0398765432"
 NAME = "KOBAYASHI"
+SOUND = b"sound" * 100
 
 
-def shelve(directory, books, call_id, box_time_s, *, reading=None, sound=b"sound" * 100, **known):
+def shelve(directory, books, call_id, box_time_s, *, reading=READING, sound=SOUND, **known):
     """A filed call; its folder."""
     record: CallRecord = a_record(
         call_id,
@@ -30,7 +31,7 @@ def shelve(directory, books, call_id, box_time_s, *, reading=None, sound=b"sound
             "retention": "standard",
             "box_time_s": box_time_s,
             "salt": hashlib.sha256(call_id.encode()).hexdigest()[:32],
-            **({} if reading is None else {"reading": reading}),
+            "reading": reading,
             **known,
         },
     )
