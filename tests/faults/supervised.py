@@ -38,6 +38,8 @@ seed 7
 
 LOOK_EVERY_S = 0.01
 
+STOP_WITHIN_S = 30
+
 WRONG_CONFIG = 78
 """The unit's RestartPreventExitStatus."""
 
@@ -82,6 +84,9 @@ class Supervisor:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGCONT)
             process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_WITHIN_S)
+            process.kill()
         for thread in self._threads:
             thread.join()
         self._socket.close()
