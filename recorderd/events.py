@@ -116,6 +116,15 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteResumed:
+    """The writer can write this call again."""
+
+    at: MonoNs
+    line: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class WallClockStepped:
     """The first reading of the clocks, and each later one that disagrees with the last."""
 
@@ -413,6 +422,7 @@ Input: TypeAlias = (
     | AnnouncementFinished
     | RecordingFiled
     | WriteFailed
+    | WriteResumed
     | WallClockStepped
     | StopRequested
     | ReloadRequested

@@ -162,7 +162,13 @@ class ControlLoop:
             case ev.DriverLost(kind="card"):
                 self._flowing.pop(event.name, None)
                 self._note(event)
-            case ev.DriverReady() | ev.DriverLost() | ev.RecordingFiled() | ev.WriteFailed():
+            case (
+                ev.DriverReady()
+                | ev.DriverLost()
+                | ev.RecordingFiled()
+                | ev.WriteFailed()
+                | ev.WriteResumed()
+            ):
                 self._note(event)
             case ev.WallClockStepped():
                 self._to_all(event)
