@@ -24,7 +24,7 @@ from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.ledger import RECORDER, chain_lines
 from recorderd.store.names import RECORD
 from recorderd.units import NS_PER_S, ms, seconds
-from tests.simulate.disk import ViolationError
+from tests.simulate.disk import GROWING, ViolationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class Checker:
         self._disk = Windows()
         self._chatter: dict[str, Windows] = {}
         self._death_at = 0
-        self._noise_until = 0
+        self._noise: dict[str, Windows] = {}
         self._probes = 0
         self.day = Counter[str]()
 
@@ -107,7 +107,19 @@ class Checker:
 
     def disk_fails(self) -> None:
         self._disk.begin(self._now)
-        self._failed_at_write = self._sim.disk.failures
+        fault, writer = self._sim.disk.fault, self._sim.disk_writer
+        assert fault is not None
+        if fault.chance < 1 or not GROWING <= fault.operations or writer is None:
+            return
+        jobs = {job.record.id for job in writer._jobs if not job.is_ended and not job.is_waiting}
+
+        def look() -> None:
+            still = self._sim.disk_writer
+            if still is writer and self._sim.disk.fault is fault:
+                if jobs & {job.record.id for job in still._jobs}:
+                    self._alarm("writing", is_there=True)
+
+        self._after(DISK_IS_TOLD_WITHIN_NS, look, same=True)
 
     def disk_works(self) -> None:
         self._disk.end(self._now)
@@ -139,14 +151,15 @@ class Checker:
         if inside == is_there:
             self._alarm("hook-chatter", is_there=is_there, line=line)
 
+    def modem_babbles(self, line: str, until: int) -> None:
+        self._noise.setdefault(line, Windows()).all.append([self._now, until + seconds(10)])
+
     def modem_is(self, line: str, *, plugged: bool) -> None:
-        wait = seconds(60) if plugged else seconds(1)
-        self._after(wait, lambda: self._modem_alarm(line, plugged=plugged), same=not plugged)
+        self._after(seconds(1), lambda: self._modem_alarm(line, plugged=plugged), same=True)
 
     def _modem_alarm(self, line: str, *, plugged: bool) -> None:
-        phone = self._sim.box.phones[line]
-        if phone.plugged == plugged and not plugged:
-            self._alarm("modem", is_there=True, line=line)
+        if self._sim.box.phones[line].plugged == plugged:
+            self._alarm("modem: unplugged", is_there=not plugged, line=line)
 
     def card_is(self, *, there: bool) -> None:
         self._after(seconds(2.5), lambda: self._card_alarm(there=there), same=True)
@@ -336,6 +349,8 @@ class Checker:
             self.fail(f"call {record['id']} has the caller ID of another call: {number}")
 
     def _check_rang(self, record: dict[str, Any], begin: int, end: int) -> None:
+        if record["line"] in self._noise and self._noise[record["line"]].touch(begin, end):
+            return  # among a hundred thousand bytes of noise there may be a RING
         if not any(
             told.at - seconds(1) <= end and begin <= told.ends + seconds(6)
             for told in self.told[record["line"]][-200:]
@@ -482,6 +497,32 @@ class Checker:
     def day_is_over(self) -> None:
         self.store_is_sound()
         self._every_lift_is_told()
+        self._all_is_quiet()
+
+    def _all_is_quiet(self) -> None:
+        """At night no line is busy, nothing waits for the disk, and what went wrong is over."""
+        process, writer = self._sim.process, self._sim.disk_writer
+        if process is None or writer is None or self._is_restless(seconds(120)):
+            return
+        if writer._jobs:
+            self.fail(f"call {writer._jobs[0].record.id} is still being written at night")
+        for name, line in process.daemon.status.lines.items():
+            if line.state != "idle" or line.call_id is not None:
+                self.fail(f"{name} is {line.state} at night, with call {line.call_id}")
+        for kind in ("card:", "hook:", "unplugged", "chatter:", "writing:", "config:", "no-line"):
+            self._alarm(kind, is_there=False)
+
+    def _is_restless(self, span_ns: int) -> bool:
+        process, box = self._sim.process, self._sim.box
+        assert process is not None
+        return (
+            self._disk.touch(self._now - span_ns, self._now)
+            or process.began_at > self._now - span_ns
+            or box.card_is_lost
+            or "nmae" in self._sim.config_path.read_text()
+            or any(self._is_noisy(line, self._now - span_ns, self._now) for line in box.phones)
+            or not all(phone.plugged for phone in box.phones.values())
+        )
 
     def store_is_sound(self) -> None:
         """No acknowledged call is lost or altered; rows and folders are the same; the ledger holds."""

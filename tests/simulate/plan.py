@@ -223,7 +223,7 @@ class _Planner:
 
     def _plan_troubles(self) -> None:
         rng = self._rng
-        for _ in range(rng.choice((0, 1, 2, 3, 4, 6, 9))):
+        for _ in range(rng.choice((0, 1, 2, 4, 6, 9, 14))):
             told = rng.choice(self._day.told)
             at = self._midnight + seconds(rng.uniform(OPENS_S - 3600, CLOSES_S + 3600))
             if rng.random() < 0.75:

@@ -450,6 +450,7 @@ class Simulation:
             self.outside.add(now + trouble.span_ns, lambda: self._plug(trouble.line, plugged=True))
             return
         noise = random.Random(trouble.number)
+        self.checker.modem_babbles(trouble.line, now + seconds(1))
         pieces = 200 if trouble.kind == "modem-flood" else 5
         for number in range(pieces):
             data = noise.randbytes(512 if trouble.kind == "modem-flood" else 40)
