@@ -14,11 +14,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, help="this many seeds, one after another")
+    parser.add_argument("--trace", action="store_true", help="show every fact")
     options = parser.parse_args()
     for seed in range(options.seed, options.seed + options.seeds):
         began = time.monotonic()
         try:
-            outcome = simulate(seed, options.days, print if options.seeds == 1 else lambda _line: None)
+            outcome = simulate(
+                seed,
+                options.days,
+                print if options.seeds == 1 else lambda _line: None,
+                traced=options.trace,
+            )
         except FailedError as error:
             print(error, file=sys.stderr)
             return 1

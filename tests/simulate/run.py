@@ -109,8 +109,10 @@ class FailedError(Exception):
 class Simulation:
     """Use it once."""
 
-    def __init__(self, seed: int, days: int, folder: Path, tell: Callable[[str], None] = print):
-        self.seed, self.days, self.tell = seed, days, tell
+    def __init__(
+        self, seed: int, days: int, folder: Path, tell: Callable[[str], None], *, traced: bool
+    ) -> None:
+        self.seed, self.days, self.tell, self.traced = seed, days, tell, traced
         self.rng = random.Random(f"run:{seed}")
         self.counts: Counter[str] = Counter()
         self.directory = folder / "recordings"
@@ -154,12 +156,9 @@ class Simulation:
         return Outcome(self.seed, self.days, self.counts, self.digest(), lines)
 
     def _where(self, error: Exception) -> str:
-        day, rest = divmod(self.outside.now, DAY_NS)
-        clock = f"{rest // (3600 * NS_PER_S):02d}:{rest // (60 * NS_PER_S) % 60:02d}:{rest / 1e9 % 60:06.3f}"
         return (
-            f"seed {self.seed}, day {day}, {clock}, after {self.event}: "
-            f"{type(error).__name__}: {error}\n"
-            f"again: python -m tests.simulate --seed {self.seed} --days {day + 1}"
+            f"seed {self.seed}, {self._clock()}, after {self.event}: {error!r}\n"
+            f"again: python -m tests.simulate --seed {self.seed} --days {self.days}"
         )
 
     def _schedule(self) -> None:
@@ -247,6 +246,7 @@ class Simulation:
             self._bury()
         else:
             process.ready_at = self.outside.now
+            self._note("the process is ready")
             self.checker.process_is_ready()
 
     def _load_config(self) -> Config | None:
@@ -287,11 +287,10 @@ class Simulation:
             self._wait(trouble.span_ns)
             return
         self.disk.fault = None
-        boot, clock = self.box.boot, self.box.clock
-        assert boot is not None
-        boot.switch_off()
+        clock = self.box.clock
+        self.outside.follow(None)
         last_wall = clock.wall(self.outside.now)
-        self._wait(trouble.span_ns)
+        self._wait(trouble.span_ns, is_on=False)
         self._boot_with_wrong_clock(last_wall)
 
     def _boot_with_wrong_clock(self, last_wall: int) -> None:
@@ -311,6 +310,7 @@ class Simulation:
         process = self.process
         assert process is not None
         process.ended_at, process.end = self.outside.now, end
+        self._note(f"the process is gone: {end}")
         self.process = None
         for phone in self.box.phones.values():
             phone.sensor, phone.modem = None, None
@@ -338,17 +338,15 @@ class Simulation:
         self._let_go("stopped")
         self.disk.bury_process(lose_power=False)
 
-    def _wait(self, span_ns: int) -> None:
+    def _wait(self, span_ns: int, *, is_on: bool = True) -> None:
         """Nobody records; the world goes on."""
         until = self.outside.now + span_ns
         boot = self.box.boot
         assert boot is not None
-        if boot._is_on:
+        if is_on:
             boot.world.advance(boot.mono(until))
         else:
-            while self.outside.run_one(until):
-                pass
-        self.outside.now = max(self.outside.now, until)
+            self.outside.pass_to(until)
         self.is_interrupted = self.is_over
 
     def _quiet_until(self) -> MonoNs | None:
@@ -369,8 +367,19 @@ class Simulation:
     # ------------------------------------------------------------ facts
 
     def _take_fact(self, fact: ev.Fact | ev.Input, _reading: object) -> None:
-        self.facts.update(repr(fact).replace(str(self.directory), "").encode())
+        self._note(repr(fact))
         self.checker.take(fact)
+
+    def _note(self, text: str) -> None:
+        """What happened goes into the digest, and is shown where somebody asked for it."""
+        self.facts.update(text.encode())
+        if self.traced:
+            self.tell(f"{self._clock()} {text}")
+
+    def _clock(self) -> str:
+        day, rest = divmod(self.outside.now, DAY_NS)
+        minutes, rest_s = divmod(rest / NS_PER_S, 60)
+        return f"day {day}, {int(minutes) // 60:02d}:{int(minutes) % 60:02d}:{rest_s:06.3f}"
 
     @property
     def disk_writer(self) -> Writer | None:
@@ -389,7 +398,7 @@ class Simulation:
     def _begin(self, trouble: Trouble) -> None:
         self.event = trouble.kind
         self.counts[trouble.kind] += 1
-        self.facts.update(repr(trouble).encode())
+        self._note(repr(trouble))
         {
             "disk": self._disk_trouble,
             "power": self._death,
@@ -512,9 +521,11 @@ class Simulation:
             self.process.devices.inbox.post(ev.ReloadRequested(self.process.devices.boot.now()))
 
 
-def simulate(seed: int, days: int, tell: Callable[[str], None] = print) -> Outcome:
+def simulate(
+    seed: int, days: int, tell: Callable[[str], None] = print, *, traced: bool = False
+) -> Outcome:
     """Run `days` days of a seed in memory; FailedError where an invariant does not hold."""
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     logging.getLogger("recorderd").setLevel(logging.CRITICAL + 1)
     with tempfile.TemporaryDirectory(prefix="simulate-", dir=memory) as folder, chdir(folder):
-        return Simulation(seed, days, HERE, tell).run()
+        return Simulation(seed, days, HERE, tell, traced=traced).run()

@@ -12,7 +12,7 @@ loop are left out, and nothing else.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from recorderd.sim.clock import VirtualInbox, World
 from recorderd.sim.exchange import HookMoved, ModemPlugged, ModemSpoke, ReportArrived, RingMoved
 from recorderd.sim.modem import HASH_CID, VCID, SimModem
 from recorderd.sim.sound import Span
-from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs, frames_to_ns, later, ms, seconds
+from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs, frames_to_ns, later, ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,30 +42,43 @@ class Outside:
     """The agenda in true time."""
 
     def __init__(self) -> None:
-        self.now = 0
-        self.on_sooner: Callable[[int], None] = lambda _at: None
+        self._stands_at = 0
+        self._boot: Boot | None = None  # whose clock goes on
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
+
+    @property
+    def now(self) -> int:
+        boot = self._boot
+        return self._stands_at if boot is None else boot.true(boot.now())
+
+    def follow(self, boot: Boot | None) -> None:
+        """Let time go on with a boot, or stand (None) until `pass_to`."""
+        self._stands_at, self._boot = self.now, boot
+
+    def pass_to(self, until: int) -> None:
+        """The box is off, and the world goes on."""
+        assert self._boot is None
+        while (at := self.next_at()) is not None and at <= until:
+            self._stands_at = max(self._stands_at, at)
+            self.run_next()
+        self._stands_at = max(self._stands_at, until)
 
     def add(self, at: int, action: Callable[[], None]) -> None:
         at = max(at, self.now)
         is_next = not self._agenda or at < self._agenda[0][0]
         heapq.heappush(self._agenda, (at, self._sequence, action))
         self._sequence += 1
-        if is_next:
-            self.on_sooner(at)
+        if is_next and self._boot is not None:
+            self._boot.come(at)
 
     def next_at(self) -> int | None:
         return self._agenda[0][0] if self._agenda else None
 
-    def run_one(self, until: int) -> bool:
-        """Let the next thing happen, if it is due by `until`."""
-        if not self._agenda or self._agenda[0][0] > until:
-            return False
-        at, _, action = heapq.heappop(self._agenda)
-        self.now = max(self.now, at)
+    def run_next(self) -> None:
+        """Let the next thing happen."""
+        _, _, action = heapq.heappop(self._agenda)
         action()
-        return True
 
 
 # ---------------------------------------------------------------- the box
@@ -95,10 +108,9 @@ class Boot:
         self.begins_at = outside.now - mono  # the true time of its monotonic 0
         self._outside = outside
         self._clock = clock
-        self._is_on = True
-        outside.on_sooner = self._come
+        outside.follow(self)
         if (at := outside.next_at()) is not None:
-            self._come(at)
+            self.come(at)
 
     def mono(self, true_ns: int) -> MonoNs:
         return MonoNs(true_ns - self.begins_at)
@@ -115,18 +127,17 @@ class Boot:
         source = "simulated" if self._clock.synchronised else "none"
         return ClockReading(self.id, mono, WallNs(wall), self._clock.synchronised, source)
 
-    def switch_off(self) -> None:
-        self._is_on = False
-        self._outside.on_sooner = lambda _at: None
-
-    def _come(self, at: int) -> None:
+    def come(self, at: int) -> None:
+        """Something will happen outside."""
         self.world.schedule(self.mono(at), self._let)
 
     def _let(self) -> None:
-        if self._is_on and self._outside.run_one(self.true(self.world.now())):
-            at = self._outside.next_at()
-            if at is not None and self._is_on:
-                self._come(at)
+        at = self._outside.next_at()
+        if at is None or at > self.true(self.world.now()):
+            return  # it was come for twice
+        self._outside.run_next()
+        if (at := self._outside.next_at()) is not None:
+            self.come(at)
 
 
 class Phone:
@@ -363,5 +374,3 @@ class Devices:
         phone.modem.set_plugged(plugged=phone.plugged)
         return phone.modem
 
-
-__all__ = ["Boot", "Box", "Devices", "JumpingInbox", "Outside", "Phone", "WallClock", "replace", "seconds"]
