@@ -43,6 +43,10 @@ DESK = "desk"
 FILE_LINES_MAX = 4096
 """About a megabyte: what a start has to read, and what an export copies."""
 
+CLOSED_KEPT = 100
+"""Closed calls that are remembered: as many as may wait for the disk at one time, each of which can
+have come so far that it is in the ledger already."""
+
 SUFFIX = ".jsonl"
 
 
@@ -137,10 +141,11 @@ class Ledger:
         return self._last.get((kind, call, segment))
 
     def _remember(self, kind: str, data: dict[str, Any]) -> None:
-        """Calls that are open, and the last one that was closed."""
+        """Calls that are open, and the last ones that were closed."""
         if kind == "call-closed":
-            closed = {key[1] for key in self._last if key[0] == kind}
-            self._last = {key: said for key, said in self._last.items() if key[1] not in closed}
+            closed = [key[1] for key in self._last if key[0] == kind]
+            old = set(closed[: max(0, len(closed) + 1 - CLOSED_KEPT)])
+            self._last = {key: said for key, said in self._last.items() if key[1] not in old}
         if kind in {"segment-sealed", "call-closed", "record-amended"}:
             self._last[kind, data["call"], data.get("segment")] = data
 

@@ -127,7 +127,7 @@ class _Planner:
     def _plan_line(self, line: str) -> None:
         rng = self._rng
         at_s = OPENS_S + rng.expovariate(1 / 1800)
-        pace_s = rng.choice((1200, 2700, 5400))
+        pace_s = rng.choice((1800, 3600, 7200))
         while at_s < CLOSES_S:
             ends = self._plan_call(line, seconds(at_s), _pick(rng, CALLS))
             pause_s = rng.uniform(3, 12) if rng.random() < 0.3 else 12 + rng.expovariate(1 / pace_s)

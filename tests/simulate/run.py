@@ -21,7 +21,7 @@ from recorderd.errors import ConfigError, StoreError
 from recorderd.runtime import loop as loop_module
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
-from recorderd.store import files
+from recorderd.store import files, ledger
 from recorderd.units import NS_PER_S, MonoNs, WallNs, later, seconds
 from tests.simulate.checks import Checker
 from tests.simulate.disk import GROWING, WRITING, Disk, Fault, Killed, ViolationError
@@ -121,6 +121,7 @@ class Simulation:
         self.pre_roll_ms = 2000
         self.format = self.rng.choice(("flac", "wav"))
         self.segment_s = self.rng.choice((5, 15, 60))
+        self.ledger_lines = self.rng.choice((24, 200, 4096))
         for name in ("recordings", "grave"):
             (folder / name).mkdir()
         self.write_config()
@@ -144,6 +145,7 @@ class Simulation:
         with ExitStack() as stack:
             stack.enter_context(self.disk.installed())
             stack.enter_context(patch.object(loop_module, "log_fact", self._take_fact))
+            stack.enter_context(patch.object(ledger, "FILE_LINES_MAX", self.ledger_lines))
             self.disk.on_row = self.checker.row_is_added
             try:
                 self._schedule()
@@ -354,15 +356,17 @@ class Simulation:
         process = self.process
         if process is None or process.ready_at is None or self.doomed or self.box.card_is_lost:
             return None
-        daemon = process.daemon
+        daemon, boot = process.daemon, process.devices.boot
+        agenda = boot.world._agenda
+        if not agenda or agenda[0][0] - boot.now() < 2 * QUIET_MARGIN_NS:
+            return None
         if daemon._writer._writer.pending() or daemon._waiting is not None:
             return None
         if not all(daemon.loop.is_idle(name) for name in daemon._actors.lines):
             return None
         deadlines = [unit.station.deadline() for unit in daemon._actors.lines.values()]
-        agenda = process.devices.boot.world._agenda
-        times = [at for at in deadlines if at is not None] + [agenda[0][0]] if agenda else []
-        return later(min(times), -QUIET_MARGIN_NS) if times else None
+        times = [agenda[0][0], *(at for at in deadlines if at is not None)]
+        return later(min(times), -QUIET_MARGIN_NS)
 
     # ------------------------------------------------------------ facts
 

@@ -247,6 +247,21 @@ def test_what_is_known_of_open_calls_is_read_back(tmp_path, key):
     assert again.last("segment-sealed", "b", 0) is None
 
 
+def test_a_closed_call_is_known_while_others_are_closed_and_for_no_longer_than_needed(
+    tmp_path, key
+):
+    """Filing a call is tried again after an error, and others may have been filed meanwhile."""
+    ledger = opened(tmp_path, key)
+    for number in range(ledger_module.CLOSED_KEPT):
+        ledger.append("segment-sealed", call=f"{number}", segment=0)
+        ledger.append("call-closed", call=f"{number}")
+    assert ledger.last("call-closed", "0") == {"call": "0"}
+    ledger.append("call-closed", call="one more")
+    assert ledger.last("call-closed", "0") is None
+    assert ledger.last("segment-sealed", "0", 0) is None
+    assert ledger.last("segment-sealed", "1", 0) is not None
+
+
 # ---------------------------------------------------------------- the form
 
 
