@@ -75,6 +75,9 @@ class Checker:
         self._signed = 0  # entries below the last checkpoint seen
         self._closed: dict[str, dict[str, Any]] = {}
         self._sealed: dict[tuple[str, int], dict[str, Any]] = {}
+        self._folders: dict[str, Path] = {}
+        self._amended: dict[tuple[str, str], str] = {}
+        self._misled_boots: set[str] = set()  # whose clock was called right when it was wrong
         self._public_pem = ""
         self._disk = Windows()
         self._chatter: dict[str, Windows] = {}
@@ -148,7 +151,8 @@ class Checker:
     def _fault_alarm(self, line: str, *, is_there: bool) -> None:
         windows = self._chatter[line].all
         inside = any(first < self._now < last - seconds(6) for first, last in windows)
-        if inside == is_there:
+        moved = self._now - self._sim.box.phones[line].moved_at < seconds(6)
+        if inside == is_there and not (moved and not is_there):
             self._alarm("hook-chatter", is_there=is_there, line=line)
 
     def modem_babbles(self, line: str, until: int) -> None:
@@ -510,8 +514,28 @@ class Checker:
         for name, line in process.daemon.status.lines.items():
             if line.state != "idle" or line.call_id is not None:
                 self.fail(f"{name} is {line.state} at night, with call {line.call_id}")
+        self._times_are_right(process)
         for kind in ("card", "hook", "modem: unplugged", "ring", "writing", "config", "no-line"):
             self._alarm(kind, is_there=False)
+
+    def clock_misleads(self) -> None:
+        boot = self._sim.box.boot
+        if boot is not None:
+            self._misled_boots.add(boot.id)
+
+    def _times_are_right(self, process: Process) -> None:
+        """What was filed in this boot under a clock that nobody had set has the right times now."""
+        boot, clock = process.devices.boot, self._sim.box.clock
+        if not clock.synchronised or clock.offset_ns or boot.id in self._misled_boots:
+            return
+        for entry in process.daemon._books.catalogue.find(limit=1_000_000):
+            said = entry.record["clock"]
+            if said["boot_id"] != boot.id or self._records[entry.record["id"]]["clock"]["synchronised"]:
+                continue
+            began = self._sim.box.clock.wall(boot.true(said["monotonic_ns"])) / NS_PER_S
+            shown = datetime.fromisoformat(entry.record["started_at"]).timestamp()
+            if not said["synchronised"] or abs(shown - began) > 1:
+                self.fail(f"call {entry.record['id']} has the time {entry.record['started_at']}")
 
     def _is_restless(self, span_ns: int) -> bool:
         process, box = self._sim.process, self._sim.box
@@ -531,6 +555,7 @@ class Checker:
         books = self._sim.process.daemon._books
         rows = books.catalogue.folders()
         folders = {path.parent.name: path.parent for path in self._record_paths()}
+        self._folders = folders
         if set(rows) != set(folders):
             self.fail(f"rows without folder: {set(rows) - set(folders)}; folders without row: "
                       f"{set(folders) - set(rows)}")
@@ -605,6 +630,8 @@ class Checker:
                 if entry.data["call"] in self._closed:
                     self.fail(f"entry {entry.seq}: call {entry.data['call']} is closed again")
                 self._closed[entry.data["call"]] = {**entry.data, "seq": entry.seq}
+            case "record-amended":
+                self._amended[entry.data["call"], entry.data["file"]] = entry.data["sha256"]
             case "segment-sealed":
                 self._sealed[entry.data["call"], entry.data["segment"]] = entry.data
             case "ledger-damaged":
@@ -624,6 +651,10 @@ class Checker:
                 sealed = self._sealed.get((call_id, index))
                 if sealed is None or sealed["audio_sha256"] != segment["audio_sha256"]:
                     self.fail(f"the ledger has another segment {index} of call {call_id}")
+        for (call_id, name), sha256 in self._amended.items():
+            path = self._folders[call_id] / name
+            if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                self.fail(f"{name} of call {call_id} is not what the ledger says")
         if lost := set(self._closed) - set(self._records):
             self.fail(f"the ledger has calls that are not there: {lost}")
 

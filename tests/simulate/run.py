@@ -453,6 +453,8 @@ class Simulation:
         else:
             clock.offset_ns = step
         clock.synchronised = trouble.number % 2 == 0
+        if clock.synchronised:
+            self.checker.clock_misleads()
         self.outside.add(self.outside.now + trouble.span_ns, self._synchronise)
 
     def _modem_trouble(self, trouble: Trouble) -> None:

@@ -148,6 +148,7 @@ class Phone:
         self.off_hook = False
         self.ringing = False
         self.plugged = True
+        self.moved_at = 0  # its hook
         self.sensor: Sensor | None = None
         self.modem: SimModem | None = None
         self._outside = outside
@@ -156,7 +157,7 @@ class Phone:
     def let(self, happening: Happening) -> None:
         match happening:
             case HookMoved(_, off_hook) if off_hook != self.off_hook:
-                self.off_hook = off_hook
+                self.off_hook, self.moved_at = off_hook, self._outside.now
                 if self.sensor is not None:
                     self.sensor.hook(off_hook=off_hook)
             case RingMoved(_, active) if active != self.ringing:
