@@ -8,7 +8,7 @@ changes of names since, in order.
 
 At a cut some of these changes are kept, by choice of the seed: none, all, the first few, or any (a
 rename is whole or not done). Of the bytes that were not synced some may be kept too: none, a part, a
-part and zeros, or all. A file whose sync failed has lost what was not synced, whatever a second sync
+part and zeros, all but one page, or all. A file whose sync failed has lost what was not synced, whatever a second sync
 says; trying one is itself a violation. SQLite's own files are as its own syncs leave them: with
 synchronous below FULL the end of its log is lost.
 """
@@ -31,6 +31,8 @@ from recorderd.store.catalogue import NAME, Catalogue
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Iterator
+
+PAGE_BYTES = 4096
 
 UNTRACKED = {"status.json", ".status.json.part"}  # a courtesy to people, replaced without a sync
 LOG = f"{NAME}-wal"
@@ -472,14 +474,24 @@ class Disk:
 
     def _lose_tail(self, path: Path, synced: int) -> None:
         size = path.stat().st_size
-        way = self.choose.choice(("none", "part", "zeros", "all"))
-        if path.stat().st_ino in self._failed:
+        way = self.choose.choice(("none", "part", "zeros", "page", "all"))
+        if path.stat().st_ino in self._failed or size <= synced:
             way = "none"
-        kept = synced if way == "none" else self.choose.randint(synced, size) if size > synced else size
-        if way != "all":
-            os.truncate(path, min(kept, size))
-        if way == "zeros":
+        if way in {"part", "zeros"}:
+            os.truncate(path, self.choose.randint(synced, size))
+        if way == "none":
+            os.truncate(path, min(synced, size))
+        elif way == "zeros":
             os.truncate(path, size)
+        elif way == "page":
+            self._lose_page(path, synced, size)
+
+    def _lose_page(self, path: Path, synced: int, size: int) -> None:
+        page = self.choose.randrange(synced // PAGE_BYTES, (size - 1) // PAGE_BYTES + 1)
+        begin, end = max(synced, page * PAGE_BYTES), min(size, (page + 1) * PAGE_BYTES)
+        with path.open("r+b") as file:
+            file.seek(begin)
+            file.write(bytes(end - begin))
 
     def _files(self) -> list[Path]:
         inside = [path for path in self.root.rglob("*") if path.is_file()]
