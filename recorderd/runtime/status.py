@@ -48,8 +48,9 @@ class LineStatus:
 
     def all_faults(self) -> dict[str, str]:
         """Every fault; of what the disk refuses, the newest."""
-        writing = {"writing": why for why in self.refused.values()}
-        return {**self.faults, **writing}
+        if not self.refused:
+            return self.faults
+        return {**self.faults, "writing": list(self.refused.values())[-1]}
 
 
 class Status:

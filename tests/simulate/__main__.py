@@ -32,7 +32,10 @@ def main() -> int:
             for what, count in outcome.counts.items():
                 print(f"  {what:40} {count:9}")
         took_s = time.monotonic() - began
-        print(f"seed {seed}: {options.days} days in {took_s:.1f} s, digest {outcome.digest[:16]}", flush=True)
+        print(
+            f"seed {seed}: {options.days} days in {took_s:.1f} s, digest {outcome.digest[:16]}",
+            flush=True,
+        )
     return 0
 
 

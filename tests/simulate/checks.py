@@ -39,7 +39,9 @@ MEMORY_S_MAX = 8  # of sound that waits for the disk, a call
 JOBS_MAX = 100
 INBOX_MAX = 2000
 RING_S = 32  # and what the disk lost may be told so long after
-EDGE_NS = ms(350)  # a lift is dated by its first edge; ringing current can move it by a burst's rest
+EDGE_NS = ms(
+    350
+)  # a lift is dated by its first edge; ringing current can move it by a burst's rest
 SOUND = {"overrun", "card-lost", "card-stalled"}
 
 
@@ -133,7 +135,9 @@ class Checker:
         writer = self._sim.disk_writer
         if self._disk.touch(self._now - seconds(4), self._now) or writer is None:
             return
-        if self._sim.process.ready_at is None or self._sim.process.ready_at > self._now - seconds(4):
+        if self._sim.process.ready_at is None or self._sim.process.ready_at > self._now - seconds(
+            4
+        ):
             return
         if writer._jobs:
             self._after(seconds(10), self._writing_alarm_is_gone)
@@ -145,7 +149,9 @@ class Checker:
         if until - self._now > seconds(1):
             self._after(seconds(0.9), lambda: self._fault_alarm(line, is_there=True), same=True)
         self._after(
-            until - self._now + seconds(6), lambda: self._fault_alarm(line, is_there=False), same=True
+            until - self._now + seconds(6),
+            lambda: self._fault_alarm(line, is_there=False),
+            same=True,
         )
 
     def _fault_alarm(self, line: str, *, is_there: bool) -> None:
@@ -350,7 +356,9 @@ class Checker:
         told = self._by_number.get(number)
         if number in self._waiting or told is None:
             self.fail(f"call {record['id']} has the caller ID of nobody who called it: {number}")
-        elif told.line != record["line"] or not (begin <= told.ends and end >= told.at - seconds(1)):
+        elif told.line != record["line"] or not (
+            begin <= told.ends and end >= told.at - seconds(1)
+        ):
             self.fail(f"call {record['id']} has the caller ID of another call: {number}")
 
     def _check_rang(self, record: dict[str, Any], begin: int, end: int) -> None:
@@ -366,7 +374,9 @@ class Checker:
         line = record["line"]
         if self._is_noisy(line, answered - seconds(1), end):
             return
-        near = [t for t in self.told[line][-200:] if t.at <= answered + EDGE_NS and t.ends >= answered]
+        near = [
+            t for t in self.told[line][-200:] if t.at <= answered + EDGE_NS and t.ends >= answered
+        ]
         if not near:
             self.fail(f"call {record['id']} began when nobody lifted the phone of {line}")
 
@@ -479,7 +489,9 @@ class Checker:
             return
         if self._disk.touch(kept_until - seconds(1), died):
             return
-        if card.holes() and card.holes()[-1][1] > card.frame_at(process.devices.boot.mono(kept_until)):
+        if card.holes() and card.holes()[-1][1] > card.frame_at(
+            process.devices.boot.mono(kept_until)
+        ):
             return
         if self._is_noisy(record["line"], kept_until - seconds(10), died):
             return
@@ -530,7 +542,10 @@ class Checker:
             return
         for entry in process.daemon._books.catalogue.find(limit=1_000_000):
             said = entry.record["clock"]
-            if said["boot_id"] != boot.id or self._records[entry.record["id"]]["clock"]["synchronised"]:
+            if (
+                said["boot_id"] != boot.id
+                or self._records[entry.record["id"]]["clock"]["synchronised"]
+            ):
                 continue
             began = self._sim.box.clock.wall(boot.true(said["monotonic_ns"])) / NS_PER_S
             shown = datetime.fromisoformat(entry.record["started_at"]).timestamp()
@@ -557,8 +572,10 @@ class Checker:
         folders = {path.parent.name: path.parent for path in self._record_paths()}
         self._folders = folders
         if set(rows) != set(folders):
-            self.fail(f"rows without folder: {set(rows) - set(folders)}; folders without row: "
-                      f"{set(folders) - set(rows)}")
+            self.fail(
+                f"rows without folder: {set(rows) - set(folders)}; folders without row: "
+                f"{set(folders) - set(rows)}"
+            )
         for call_id in sorted(set(folders) - set(self._filed)):
             self._look_at(call_id, folders[call_id])
         for call_id, files in self._filed.items():
@@ -682,11 +699,15 @@ class Checker:
         if self._is_noisy(told.line, began - seconds(15), ended + seconds(5)):
             return
         died_at = process.ended_at or self._now
-        if self._disk.touch(began - seconds(1), died_at) and self._disk.touch(died_at - seconds(8), died_at):
+        if self._disk.touch(began - seconds(1), died_at) and self._disk.touch(
+            died_at - seconds(8), died_at
+        ):
             return
         answers = self._answers.get(told.line, [])
         if not any(off <= began + EDGE_NS and on >= ended - EDGE_NS for off, on, _ in answers):
-            near = [(a - began, b - ended, c) for a, b, c in answers if abs(a - began) < seconds(300)]
+            near = [
+                (a - began, b - ended, c) for a, b, c in answers if abs(a - began) < seconds(300)
+            ]
             self.fail(
                 f"{told.kind} on {told.line} was off-hook from {began / 1e9 % 86400:.3f} s to "
                 f"{ended / 1e9 % 86400:.3f} s and has no record; there are {near}"

@@ -136,7 +136,9 @@ class _Planner:
     def _plan_call(self, line: str, at_ns: int, kind: str) -> int:
         """Add one call; gives its end, from midnight."""
         found, number = self._call(at_ns, kind)
-        talks = [sound for sound in found if isinstance(sound, SoundPlayed) and sound.sound == "talk"]
+        talks = [
+            sound for sound in found if isinstance(sound, SoundPlayed) and sound.sound == "talk"
+        ]
         off_at = talks[0].at if talks else None
         on_at = talks[0].until if talks else None
         if kind in {"outbound", "dialled", "glance"}:
@@ -159,7 +161,10 @@ class _Planner:
         rng = self._rng
         if kind == "glance":  # lifted and put down at once
             off_s = rng.uniform(0.3, 4)
-            return [HookMoved(MonoNs(at_ns), True), HookMoved(MonoNs(at_ns + seconds(off_s)), False)], None
+            return [
+                HookMoved(MonoNs(at_ns), True),
+                HookMoved(MonoNs(at_ns + seconds(off_s)), False),
+            ], None
         if kind == "closure" and self._country == "JP":
             return self._expand(at_ns, Closure(seconds(rng.uniform(0.4, 5)))), None
         if kind in {"outbound", "dialled"}:

@@ -235,7 +235,9 @@ class Simulation:
         files._UNSYNCED.clear()  # of the process before
         inbox = JumpingInbox(boot.world, self._quiet_until, lambda: self.is_interrupted)
         devices = Devices(self.box, boot, inbox)
-        process = Process(devices, Daemon(config, devices, ServiceManager(), InlineWriter), self.outside.now)
+        process = Process(
+            devices, Daemon(config, devices, ServiceManager(), InlineWriter), self.outside.now
+        )
         self.process = process
         self.processes.append(process)
         self.counts["starts"] += 1

@@ -112,7 +112,9 @@ def waiting_caller_taken(monkeypatch):
 
 
 def gap_dropped(monkeypatch):
-    monkeypatch.setattr(capture.Capture, "_gap", lambda self, loss: self._gap_of(loss.first, 0, loss.cause))
+    monkeypatch.setattr(
+        capture.Capture, "_gap", lambda self, loss: self._gap_of(loss.first, 0, loss.cause)
+    )
 
 
 def sync_tried_again(monkeypatch):
@@ -120,7 +122,9 @@ def sync_tried_again(monkeypatch):
     monkeypatch.setattr(closing, "file_record", closing.file_record)
     from recorderd.store import spool
 
-    monkeypatch.setattr(spool.SpoolWriter, "_give_up_journal", lambda self: setattr(self, "_written", 0))
+    monkeypatch.setattr(
+        spool.SpoolWriter, "_give_up_journal", lambda self: setattr(self, "_written", 0)
+    )
 
 
 def hang_up_forgotten(monkeypatch):

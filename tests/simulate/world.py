@@ -279,7 +279,9 @@ class CountingCard(SimCard):
         index = np.arange(first, first + frames)
         both = np.empty((frames, 2), np.int16)
         both[:, 0] = index & 0x7FFF
-        both[:, 1] = ((2 * (index >> 15) + pair + self._salt) & 0xFFFF).astype(np.uint16).view(np.int16)
+        both[:, 1] = (
+            ((2 * (index >> 15) + pair + self._salt) & 0xFFFF).astype(np.uint16).view(np.int16)
+        )
         return both
 
     def holes(self) -> list[tuple[int, int]]:
@@ -318,7 +320,10 @@ class JumpingInbox(VirtualInbox):
     else will be done; `is_interrupted` ends it."""
 
     def __init__(
-        self, world: World, quiet_until: Callable[[], MonoNs | None], is_interrupted: Callable[[], bool]
+        self,
+        world: World,
+        quiet_until: Callable[[], MonoNs | None],
+        is_interrupted: Callable[[], bool],
     ) -> None:
         super().__init__(world)
         self._quiet_until = quiet_until
@@ -374,4 +379,3 @@ class Devices:
         phone.modem = SimModem(self.boot.world, line.name, self.inbox.post, dialect)
         phone.modem.set_plugged(plugged=phone.plugged)
         return phone.modem
-
