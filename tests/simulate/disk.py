@@ -27,6 +27,7 @@ from recorderd.errors import StoreError
 from recorderd.media import codec, tags
 from recorderd.store import signing
 from recorderd.store.catalogue import NAME, Catalogue
+from tests.simulate.violations import fail
 
 if TYPE_CHECKING:
     import random
@@ -48,12 +49,8 @@ _WRAPPED = (
 )  # fmt: skip
 
 
-class Killed(BaseException):  # noqa: N818 - no error: it must pass every handler of errors
+class Killed(BaseException):
     """The process is dead: nothing that it does has an effect any more."""
-
-
-class ViolationError(Exception):
-    """An invariant does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +207,7 @@ class Disk:
             return self._real["write"](descriptor, data)
         self._live("write")
         if handle.inode in self._failed:
-            raise ViolationError(f"{handle.path.name}: written after its sync failed")
+            fail(f"{handle.path.name}: written after its sync failed")
         if self._is_refused("write"):
             return self._refuse_write(descriptor, handle, data)
         self._synced_bytes.setdefault(handle.inode, os.fstat(descriptor).st_size)
@@ -234,7 +231,7 @@ class Disk:
             return
         self._live("fsync")
         if handle.inode in self._failed and not handle.is_directory:
-            raise ViolationError(f"{handle.path.name}: a second sync after one that failed")
+            fail(f"{handle.path.name}: a second sync after one that failed")
         if self._is_refused("fsync"):
             assert self.fault is not None
             self.failures += 1

@@ -95,6 +95,9 @@ class WallClock:
     def wall(self, true_ns: int) -> int:
         return self._midnight_wall_ns + true_ns + self.offset_ns
 
+    def synchronise(self) -> None:
+        self.offset_ns, self.synchronised = 0, True
+
     def set_to(self, wall_ns: int, true_ns: int) -> None:
         self.offset_ns = wall_ns - self._midnight_wall_ns - true_ns
 

@@ -236,6 +236,23 @@ def test_files_are_of_bounded_length_and_read_as_one(tmp_path, key):
     assert len(tail) == 8
 
 
+def test_a_start_does_not_write_on_in_a_file_of_the_process_before(tmp_path, key):
+    """Its last sync may have failed, and a second one would succeed without the lost pages."""
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sync()
+    ledger.close()
+    (path,) = files_of(tmp_path)
+    before, content = path.stat().st_ino, path.read_bytes()
+    again = opened(tmp_path, key)
+    again.append("stopped")
+    again.sync()
+    assert files_of(tmp_path) == [path]
+    assert path.stat().st_ino != before
+    assert path.read_bytes().startswith(content)
+    assert kinds_of(tmp_path) == ["chain-began", "started", "stopped"]
+
+
 def test_what_is_known_of_open_calls_is_read_back(tmp_path, key):
     ledger = opened(tmp_path, key)
     ledger.append("segment-sealed", call="a", segment=0)
