@@ -136,6 +136,15 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteResumed:
+    """The writer can write this call again."""
+
+    at: MonoNs
+    line: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class WallClockStepped:
     """The first reading of the clocks, and each later one that disagrees with the last."""
 
@@ -435,6 +444,7 @@ Input: TypeAlias = (
     | WriteFailed
     | StoreAlarm
     | DiskMeasured
+    | WriteResumed
     | WallClockStepped
     | StopRequested
     | ReloadRequested

@@ -24,7 +24,7 @@ from recorderd.core.manifest import (
     SaveDraft,
 )
 from recorderd.errors import StoreError
-from recorderd.events import RecordingFiled, StoreAlarm, WriteFailed
+from recorderd.events import RecordingFiled, StoreAlarm, WriteFailed, WriteResumed
 from recorderd.recording.capture import Capture
 from recorderd.recording.job import Paper, Recording
 from recorderd.store import files
@@ -191,6 +191,7 @@ class Writer:
         if job.retry_at is not None:
             log.info("call %s can be written again", job.record.id)
             self._books.ledger.append("write-resumed", call=job.record.id)
+            self._post(WriteResumed(now, job.record.line, job.record.id))
             job.retry_at = None
         self._acknowledge(job)
         return more

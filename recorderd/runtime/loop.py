@@ -168,6 +168,7 @@ class ControlLoop:
                 | ev.RecordingFiled()
                 | ev.WriteFailed()
                 | ev.StoreAlarm()
+                | ev.WriteResumed()
             ):
                 self._note(event)
             case ev.DiskMeasured():  # every minute: nothing for the log

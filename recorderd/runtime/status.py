@@ -49,6 +49,13 @@ class LineStatus:
     last_recording_at: MonoNs | None = None
     devices: dict[str, str] = field(default_factory=dict)  # kind -> "ready" or why not
     faults: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # calls that the disk refuses, and why
+
+    def all_faults(self) -> dict[str, str]:
+        """Every fault; of what the disk refuses, the newest."""
+        if not self.refused:
+            return self.faults
+        return {**self.faults, "writing": list(self.refused.values())[-1]}
 
 
 class Status:
@@ -123,7 +130,7 @@ class Status:
                 for kind, state in line.devices.items()
                 if state != "ready"
             ]
-            found += [f"{name}: {fault}: {detail}" for fault, detail in line.faults.items()]
+            found += [f"{name}: {fault}: {detail}" for fault, detail in line.all_faults().items()]
         return found
 
     def write(self, reading: ClockReading) -> None:
@@ -171,7 +178,7 @@ class Status:
                     "not_recorded": line.not_recorded,
                     "last_recording_at": when(line.last_recording_at),
                     "devices": line.devices,
-                    "faults": line.faults,
+                    "faults": line.all_faults(),
                 }
                 for name, line in self.lines.items()
             },
@@ -205,12 +212,15 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             line.missed += 1
         case ev.CallNotRecorded():
             line.not_recorded += 1
-        case ev.RecordingFiled() if fact.segments:
-            line.recorded += 1
-            line.last_recording_at = fact.at
-            line.faults.pop("writing", None)
+        case ev.RecordingFiled():
+            line.refused.pop(fact.call_id, None)
+            if fact.segments:
+                line.recorded += 1
+                line.last_recording_at = fact.at
         case ev.WriteFailed():
-            line.faults["writing"] = fact.reason
+            line.refused[fact.call_id] = fact.reason
+        case ev.WriteResumed():
+            line.refused.pop(fact.call_id, None)
         case ev.ModemSilent():
             line.devices["modem"] = fact.reason
         case ev.ModemReady():

@@ -151,12 +151,17 @@ def fsync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
+_UNSYNCED: set[Path] = set()
+"""Directories that are there, and whose names a failing disk has not taken yet: whoever finds one
+must not take it for durable. A new process syncs all that it finds."""
+
+
 def make_directory(path: Path, root: Path) -> None:
     """Make `path` below `root`, level by level, durable.
 
     `root` itself is not made: were the disk that holds it not mounted, calls would go to another.
     """
-    if path.is_dir():
+    if path.is_dir() and not _UNSYNCED:
         return
     level = root
     for name in path.relative_to(root).parts:
@@ -165,9 +170,13 @@ def make_directory(path: Path, root: Path) -> None:
             try:
                 level.mkdir(0o750)
             except FileExistsError:
-                continue
-            _give_to_owner(level)
+                if level not in _UNSYNCED:
+                    continue
+            else:
+                _give_to_owner(level)
+        _UNSYNCED.add(level)
         fsync_directory(level.parent)
+        _UNSYNCED.discard(level)
 
 
 def remove_parts(directory: Path) -> None:

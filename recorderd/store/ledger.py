@@ -45,6 +45,10 @@ ERASURES = ("call-erased", "sound-removed")
 FILE_LINES_MAX = 4096
 """About a megabyte: what a start has to read, and what an export copies."""
 
+CLOSED_KEPT = 100
+"""Closed calls that are remembered: as many as may wait for the disk at one time, each of which can
+have come so far that it is in the ledger already."""
+
 SUFFIX = ".jsonl"
 
 
@@ -143,10 +147,11 @@ class Ledger:
         return self._last.get((kind, call, segment))
 
     def _remember(self, kind: str, data: dict[str, Any]) -> None:
-        """Calls that are open, the last one that was closed, and the last one that was erased."""
+        """Calls that are open, the last ones that were closed, and the last one that was erased."""
         if kind == "call-closed":
-            closed = {key[1] for key in self._last if key[0] == kind}
-            self._last = {key: said for key, said in self._last.items() if key[1] not in closed}
+            closed = [key[1] for key in self._last if key[0] == kind]
+            old = set(closed[: max(0, len(closed) + 1 - CLOSED_KEPT)])
+            self._last = {key: said for key, said in self._last.items() if key[1] not in old}
         if kind in ERASURES:
             self._last = {key: said for key, said in self._last.items() if key[0] != kind}
         if kind in {"segment-sealed", "call-closed", "record-amended", *ERASURES}:
@@ -170,19 +175,22 @@ class Ledger:
         self._let_go()
         files.make_directory(self._folder, self._directory)
         first = self.head.entries - len(self._unsynced)
-        path = self._folder / f"{first:012d}{SUFFIX}"
+        self._put(self._folder / f"{first:012d}{SUFFIX}", b"".join(self._unsynced))
+        self._written = self._lines_in_file = len(self._unsynced)
+
+    def _put(self, path: Path, data: bytes) -> None:
+        """Let `path` hold `data`, durable, and keep it open at its end."""
         temp = files.part_path(path)
         with files.guarded(path):
             descriptor = files.create(temp)
             try:
-                files.write_all(descriptor, b"".join(self._unsynced))
+                files.write_all(descriptor, data)
                 os.fsync(descriptor)
             except OSError:
                 os.close(descriptor)
                 raise
         self._descriptor = descriptor
         files.rename_durable(temp, path)
-        self._written = self._lines_in_file = len(self._unsynced)
 
     def _let_go(self) -> None:
         if self._descriptor is not None:
@@ -191,10 +199,15 @@ class Ledger:
             self._descriptor = None
 
     def _reopen(self, found: _End) -> None:
-        """Go on with the last file where it is whole; a torn end is left as it is."""
+        """Go on with a copy of the last file where it is whole; a torn end is left as it is.
+
+        The file itself may have lost pages: a process before this one may have died of a disk whose
+        sync failed, and what is read here comes from memory. Another sync of it would say nothing.
+        """
         if found.path is not None and found.is_whole:
             with files.guarded(found.path):
-                self._descriptor = os.open(found.path, os.O_WRONLY | os.O_APPEND)
+                data = found.path.read_bytes()
+            self._put(found.path, data)
             self._lines_in_file = len(found.entries)
 
     def _begin(self, found: _End) -> None:

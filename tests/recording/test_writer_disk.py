@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from recorderd.core.manifest import LedgerNote
+from recorderd.events import WriteFailed, WriteResumed
 from recorderd.media import codec
 from recorderd.recording.writer import JOBS_MAX
 from recorderd.store.catalogue import NAME
@@ -62,6 +63,17 @@ def disk_refuses(names, error, when=lambda subject: True):
 
 def of_call(call_id):
     return lambda path: f"/{call_id}" in path
+
+
+def test_that_the_disk_takes_a_call_again_is_told(office):
+    office.run_to(10.2)
+    office.open()
+    with disk_refuses(["write"], errno.ENOSPC):
+        office.run_to(12.0)
+    office.run_to(14.0)
+    told = [post for post in office.posts if isinstance(post, WriteFailed | WriteResumed)]
+    assert [type(post) for post in told] == [WriteFailed, WriteResumed]
+    assert told[1].call_id == "call-1"
 
 
 # ------------------------------------------------------------ while a call is recorded

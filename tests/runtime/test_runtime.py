@@ -182,6 +182,16 @@ def test_faults_come_and_go(tmp_path):
     assert found.alarms() == []
 
 
+def test_the_alarm_of_a_disk_lasts_while_it_refuses_a_call_and_no_longer(tmp_path):
+    found = status(tmp_path)
+    found.take(ev.WriteFailed(NOW, "two", "b", "disk full"))
+    found.take(ev.WriteFailed(NOW, "two", "c", "disk still full"))
+    found.take(ev.RecordingFiled(NOW, "two", "b", 1, 0, "x"))
+    assert found.alarms() == ["two: writing: disk still full"]
+    found.take(ev.WriteResumed(NOW, "two", "c"))  # a missed call, or one that is not kept at all
+    assert found.alarms() == []
+
+
 def test_status_is_written_when_it_changes_and_not_too_often(tmp_path):
     found = status(tmp_path)
     path = tmp_path / "status.json"

@@ -236,6 +236,23 @@ def test_files_are_of_bounded_length_and_read_as_one(tmp_path, key):
     assert len(tail) == 8
 
 
+def test_a_start_does_not_write_on_in_a_file_of_the_process_before(tmp_path, key):
+    """Its last sync may have failed, and a second one would succeed without the lost pages."""
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sync()
+    ledger.close()
+    (path,) = files_of(tmp_path)
+    before, content = path.stat().st_ino, path.read_bytes()
+    again = opened(tmp_path, key)
+    again.append("stopped")
+    again.sync()
+    assert files_of(tmp_path) == [path]
+    assert path.stat().st_ino != before
+    assert path.read_bytes().startswith(content)
+    assert kinds_of(tmp_path) == ["chain-began", "started", "stopped"]
+
+
 def test_what_is_known_of_open_calls_is_read_back(tmp_path, key):
     ledger = opened(tmp_path, key)
     ledger.append("segment-sealed", call="a", segment=0)
@@ -245,6 +262,21 @@ def test_what_is_known_of_open_calls_is_read_back(tmp_path, key):
     assert again.last("call-closed", "b") == {"call": "b"}
     assert again.last("segment-sealed", "a", 0) == {"call": "a", "segment": 0}
     assert again.last("segment-sealed", "b", 0) is None
+
+
+def test_a_closed_call_is_known_while_others_are_closed_and_for_no_longer_than_needed(
+    tmp_path, key
+):
+    """Filing a call is tried again after an error, and others may have been filed meanwhile."""
+    ledger = opened(tmp_path, key)
+    for number in range(ledger_module.CLOSED_KEPT):
+        ledger.append("segment-sealed", call=f"{number}", segment=0)
+        ledger.append("call-closed", call=f"{number}")
+    assert ledger.last("call-closed", "0") == {"call": "0"}
+    ledger.append("call-closed", call="one more")
+    assert ledger.last("call-closed", "0") is None
+    assert ledger.last("segment-sealed", "0", 0) is None
+    assert ledger.last("segment-sealed", "1", 0) is not None
 
 
 # ---------------------------------------------------------------- the form

@@ -1,0 +1,95 @@
+"""The recorder's ledger, read as it grows: it walks, it is signed, and says what is there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from recorderd.core import chain
+from recorderd.store import signing
+from recorderd.store.ledger import RECORDER, chain_lines
+from recorderd.store.names import LEDGER
+from tests.simulate.violations import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class ChainWatch:
+    def __init__(self, directory: Path) -> None:
+        self.folder = directory / LEDGER / RECORDER
+        self.head = chain.Head(0, chain.GENESIS)
+        self.opened: dict[str, tuple[str, int]] = {}  # call, by boot and monotonic time
+        self.closed: dict[str, dict[str, Any]] = {}
+        self.abandoned: set[str] = set()
+        self.sealed: dict[tuple[str, int], str] = {}  # the hash of the sound of a segment
+        self._amended: dict[tuple[str, str], str] = {}  # the hash of an amendment's file
+        self._signed = 0  # entries below the last checkpoint
+        self._public_pem = ""
+
+    def newest_file(self) -> Path:
+        return max(self.folder.glob("[0-9]*.jsonl"))
+
+    def read(self) -> None:
+        """Walk what is new."""
+        for entry in chain.walk(chain_lines(self.folder, self.head.entries), self.head):
+            self.head = chain.Head(entry.seq + 1, entry.hash)
+            self._take(entry)
+
+    def read_all_again(self) -> None:
+        entries = sum(1 for _ in chain.walk(chain_lines(self.folder)))
+        if entries != self.head.entries:
+            fail(f"the ledger has {entries} entries, not {self.head.entries}")
+
+    def _take(self, entry: chain.Entry) -> None:
+        call_id = str(entry.data.get("call"))
+        match entry.kind:
+            case chain.BEGAN | chain.KEY_CHANGED:
+                if self._public_pem:
+                    fail(f"entry {entry.seq}: {entry.kind} in a chain that had begun")
+                self._public_pem = entry.data["public_key"]
+            case chain.CHECKPOINT:
+                self._check_signature(entry)
+            case "call-opened":
+                self.opened[call_id] = (entry.boot_id, entry.mono_ns)
+            case "call-abandoned":
+                self.abandoned.add(call_id)
+            case "call-closed":
+                if call_id in self.closed:
+                    fail(f"entry {entry.seq}: call {call_id} is closed again")
+                self.closed[call_id] = {**entry.data, "seq": entry.seq}
+            case "segment-sealed":
+                self.sealed[call_id, entry.data["segment"]] = entry.data["audio_sha256"]
+            case "record-amended":
+                self._amended[call_id, entry.data["file"]] = entry.data["sha256"]
+            case "ledger-damaged":
+                fail(f"entry {entry.seq}: the ledger says that it is damaged")
+            case _:
+                pass
+
+    def _check_signature(self, entry: chain.Entry) -> None:
+        note = chain.checkpoint_of(entry)
+        signature = base64.b64decode(entry.data["signature"])
+        if not signing.is_signed(self._public_pem, signature, entry.data["note"].encode()):
+            fail(f"entry {entry.seq}: the signature is not right")
+        self._signed = note.head.entries
+
+    def check_call(self, record: dict[str, Any], record_sha256: str) -> None:
+        """A filed call is in the ledger as it is on the disk, below a checkpoint."""
+        call_id = record["id"]
+        closed = self.closed.get(call_id)
+        if closed is None or closed["seq"] >= self._signed:
+            fail(f"call {call_id} is not below a checkpoint")
+        if closed["record_sha256"] != record_sha256:
+            fail(f"the ledger has another record of call {call_id}")
+        for index, segment in enumerate(record["segments"]):
+            if self.sealed.get((call_id, index)) != segment["audio_sha256"]:
+                fail(f"the ledger has another segment {index} of call {call_id}")
+
+    def check_amendments(self, folders: Mapping[str, Path]) -> None:
+        for (call_id, name), sha256 in self._amended.items():
+            path = folders[call_id] / name
+            if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                fail(f"{name} of call {call_id} is not what the ledger says")

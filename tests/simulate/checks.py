@@ -1,0 +1,445 @@
+"""The invariants: what must hold after every event, after every start, and at the end of a day.
+
+The checker knows what the script had happen (plan.Told), when processes ran, when the disk failed,
+and what the card heard. It believes nothing that the recorder says of itself without comparing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recorderd import events as ev
+from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.names import OPEN, RECORD
+from recorderd.units import NS_PER_S, ms, seconds
+from tests.simulate.alarms import Alarms
+from tests.simulate.chainwatch import ChainWatch
+from tests.simulate.sound import LOST_IN_A_CUT_NS, Sound, card_at
+from tests.simulate.violations import fail
+
+if TYPE_CHECKING:
+    from tests.simulate.plan import Told
+    from tests.simulate.run import Process, Simulation
+
+MEMORY_S_MAX = 8  # of sound that waits for the disk, a call
+JOBS_MAX = 100
+INBOX_MAX = 2000
+EDGE_NS = ms(
+    350
+)  # a lift is dated by its first edge; ringing current can move it by a burst's rest
+RINGS_AFTER_NS = seconds(6)  # a call that gave up is missed by the last ring, or some time after it
+SOON_NS = LOST_IN_A_CUT_NS + ms(
+    500
+)  # a lift is believed after a moment, and then two seconds count
+RECENT = 200  # calls of a line; a week's
+
+
+class Checker:
+    def __init__(self, simulation: Simulation) -> None:
+        self._sim = simulation
+        self.alarms = Alarms(simulation)
+        self.ledger = ChainWatch(simulation.directory)
+        self.day = Counter[str]()
+        self._told: dict[str, list[Told]] = {}  # by line
+        self._by_number: dict[str, Told] = {}
+        self._waiting: set[str] = set()
+        self._due: list[Told] = []  # that have not been looked for yet
+        self._files: dict[str, dict[str, tuple[int, int, str]]] = {}  # of each filed call
+        self._records: dict[str, dict[str, Any]] = {}
+        self._answers: dict[str, list[tuple[int, int]]] = {}  # by line: off-hook, on-hook
+        self._fresh: list[tuple[str, Path]] = []
+        self._misled_boots: set[str] = set()  # whose clock was called right when it was wrong
+
+    @property
+    def _now(self) -> int:
+        return self._sim.outside.now
+
+    def expect(self, told: list[Told]) -> None:
+        """Know what the script will do."""
+        for call in told:
+            self._told.setdefault(call.line, []).append(call)
+            if call.number is not None:
+                self._by_number[call.number] = call
+            self._waiting |= set(call.waiting)
+        self._due += told
+
+    def _recent(self, line: str) -> list[Told]:
+        return self._told[line][-RECENT:]
+
+    # ------------------------------------------------------------ after every event
+
+    def take(self, fact: ev.Fact | ev.Input) -> None:
+        match fact:
+            case ev.RecordingFiled():
+                self._fresh.append((fact.call_id, Path(fact.path)))
+            case ev.WriteFailed():
+                self.day["write failures told"] += 1
+            case ev.CallerIdClosureSeen():
+                self.day["closures"] += 1
+            case _:
+                pass
+
+    def row_is_added(self, record: dict[str, Any], folder: Path) -> None:
+        """A row may stand only for a record that no cut can take away."""
+        path = folder / RECORD
+        if not path.exists() or not self._sim.disk.is_durable(path):
+            fail(f"call {record['id']} gets a row before its record is durable")
+
+    def step_is_over(self) -> None:
+        while self._fresh:
+            self._acknowledged(*self._fresh.pop(0))
+        process, writer = self._sim.process, self._sim.disk_writer
+        if process is None or writer is None:
+            return
+        if len(writer._jobs) > JOBS_MAX:
+            fail(f"{len(writer._jobs)} calls wait for the disk")
+        for job in writer._jobs:
+            spool = getattr(job, "_spool", None)
+            if spool is not None and len(spool._pending) > MEMORY_S_MAX * 8000 * 4:
+                fail(f"{len(spool._pending)} bytes of call {job.record.id} wait in memory")
+        if process.devices.inbox.longest > INBOX_MAX:
+            fail(f"{process.devices.inbox.longest} inputs waited at once")
+
+    # ------------------------------------------------------------ a call is acknowledged
+
+    def _acknowledged(self, call_id: str, folder: Path) -> None:
+        """All of it must be where no cut can take it away."""
+        disk, process = self._sim.disk, self._sim.process
+        assert process is not None
+        for path in folder.iterdir():
+            if not disk.is_durable(path):
+                fail(f"call {call_id} was acknowledged, but {path.name} can be lost")
+        if not disk.is_durable(self.ledger.newest_file()):
+            fail(f"call {call_id} was acknowledged, but the ledger is not synced")
+        if call_id not in process.daemon._books.catalogue.folders():
+            fail(f"call {call_id} was acknowledged, but has no row")
+        self._look_at(call_id, folder)
+        self.ledger.read()
+        self.ledger.check_call(self._records[call_id], self._files[call_id][RECORD][2])
+
+    def _look_at(self, call_id: str, folder: Path) -> None:
+        """A call that has come into the store: is it what happened?"""
+        if call_id in self._files:
+            fail(f"call {call_id} was filed twice")
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        if record["id"] != call_id:
+            fail(f"the record in {folder.name} is of call {record['id']}")
+        self._files[call_id] = _signature(folder)
+        self._records[call_id] = record
+        self.day["cut" if record["cut"] else record["disposition"]] += 1
+        self._check_record(record, folder)
+
+    # ------------------------------------------------------------ record and truth
+
+    def _check_record(self, record: dict[str, Any], folder: Path) -> None:
+        process = self._process_of(record)
+        started = process.devices.boot.true(record["clock"]["monotonic_ns"])
+        answered = _moment(record, "answered_at", started)
+        ended = _moment(record, "ended_at", started)
+        end = ended if ended is not None else process.ended_at or self._now
+        self._check_caller(record, started if answered is None else min(started, answered), end)
+        if record["disposition"] == "missed":
+            self._check_rang(record, started, end)
+            return
+        assert answered is not None, "somebody answered what was not missed"
+        self._check_lifted(record, answered, end)
+        self._answers.setdefault(record["line"], []).append((answered, end))
+        if record["disposition"] == "recorded":
+            sound = Sound(record, folder, process, answered, ended, self.alarms)
+            sound.check(self._put_down(record["line"], answered))
+        elif not record["reason"] or not self._explains(record, process, answered, end):
+            fail(f"call {record['id']} has no sound: {record['reason']}")
+
+    def _process_of(self, record: dict[str, Any]) -> Process:
+        """The one that began the call."""
+        boot_id, mono = record["clock"]["boot_id"], record["clock"]["monotonic_ns"]
+        ran = [
+            process
+            for process in self._sim.processes
+            if process.devices.boot.id == boot_id
+            and process.began_at <= process.devices.boot.true(mono) + ms(1)
+        ]
+        if not ran:
+            fail(f"call {record['id']} is of no process that ran")
+        return ran[-1]
+
+    def _explains(self, record: dict[str, Any], process: Process, answered: int, end: int) -> bool:
+        """Why there may be no sound at all: the disk, the power, or the card failed."""
+        if self.alarms.disk.touch(answered - seconds(1), self._now):
+            return True
+        if record["cut"] and end - answered <= SOON_NS:
+            return True
+        card = card_at(process, answered)
+        if card is None:
+            return True
+        mono = process.devices.boot.mono
+        first, last = card.frame_at(mono(answered)), card.frame_at(mono(end))
+        return any(begin < last and over > first - 16_000 for begin, over in card.holes())
+
+    def _check_caller(self, record: dict[str, Any], begin: int, end: int) -> None:
+        number = record["caller"]["number"]
+        if number is None:
+            return
+        told = self._by_number.get(number)
+        if number in self._waiting or told is None:
+            fail(f"call {record['id']} has the caller ID of nobody who called it: {number}")
+        is_then = begin <= told.ends and end >= told.at - seconds(1)
+        if told.line != record["line"] or not is_then:
+            fail(f"call {record['id']} has the caller ID of another call: {number}")
+
+    def _check_rang(self, record: dict[str, Any], begin: int, end: int) -> None:
+        if self.alarms.noise[record["line"]].touch(begin, end):
+            return  # among a hundred thousand bytes of noise there may be a RING
+        if not any(
+            told.at - seconds(1) <= end and begin <= told.ends + RINGS_AFTER_NS
+            for told in self._recent(record["line"])
+        ):
+            fail(f"call {record['id']} was missed, but nobody called")
+
+    def _check_lifted(self, record: dict[str, Any], answered: int, end: int) -> None:
+        line = record["line"]
+        if self.alarms.is_noisy(line, answered - seconds(1), end):
+            return
+        if not any(
+            told.at <= answered + EDGE_NS and told.ends >= answered for told in self._recent(line)
+        ):
+            fail(f"call {record['id']} began when nobody lifted the phone of {line}")
+
+    def _put_down(self, line: str, after: int) -> int:
+        """When the phone was put down next."""
+        return min((t.ends for t in self._recent(line) if t.ends >= after), default=1 << 62)
+
+    # ------------------------------------------------------------ after a start, and at night
+
+    def process_is_gone(self) -> None:
+        """What it had not yet told, nobody has heard."""
+        self._fresh.clear()
+
+    def process_is_ready(self) -> None:
+        self.store_is_sound()
+
+    def day_is_over(self) -> None:
+        self.store_is_sound()
+        self._every_lift_is_told()
+        if not self.alarms.is_restless(seconds(120)):
+            self._all_is_quiet()
+
+    def store_is_sound(self) -> None:
+        """No acknowledged call is lost or altered; rows and folders are the same; the ledger holds."""
+        assert self._sim.process is not None
+        rows = self._sim.process.daemon._books.catalogue.folders()
+        folders = self._folders()
+        if set(rows) != set(folders):
+            without_folder, without_row = set(rows) - set(folders), set(folders) - set(rows)
+            fail(f"rows without folder: {without_folder}; folders without row: {without_row}")
+        for call_id in sorted(set(folders) - set(self._files)):
+            self._look_at(call_id, folders[call_id])
+        for call_id in self._files:
+            self._is_unchanged(call_id, folders)
+        self.ledger.read()
+        for call_id, record in self._records.items():
+            self.ledger.check_call(record, self._files[call_id][RECORD][2])
+        self.ledger.check_amendments(folders)
+        self._check_open()
+        self._nothing_is_missing()
+
+    def _folders(self) -> dict[str, Path]:
+        paths = self._sim.directory.glob(f"calls/*/*/*/*/{RECORD}")
+        return {path.parent.name: path.parent for path in paths}
+
+    def _is_unchanged(
+        self, call_id: str, folders: dict[str, Path], *, thoroughly: bool = False
+    ) -> None:
+        folder = folders.get(call_id)
+        if folder is None:
+            fail(f"the acknowledged call {call_id} is gone")
+        files = self._files[call_id]
+        for name, (size, changed, sha256) in files.items():
+            path = folder / name
+            if not path.exists():
+                fail(f"{name} of the acknowledged call {call_id} is gone")
+            stat = path.stat()
+            is_the_same = (stat.st_size, stat.st_mtime_ns) == (size, changed) and not thoroughly
+            if not is_the_same and _sha256(path) != sha256:
+                fail(f"{name} of the acknowledged call {call_id} was changed")
+        for path in folder.iterdir():
+            if path.name not in files and not path.name.startswith("amend-"):
+                fail(f"{path.name} was added to the acknowledged call {call_id}")
+
+    def _open_jobs(self) -> set[str]:
+        writer = self._sim.disk_writer
+        return set() if writer is None else {job.record.id for job in writer._jobs}
+
+    def _check_open(self) -> None:
+        """Nothing lies in open/ but what is open."""
+        if self.alarms.disk.touch(self._now - seconds(30), self._now):
+            return
+        jobs = self._open_jobs()
+        for path in (self._sim.directory / OPEN).iterdir():
+            call_id = path.name.removeprefix(".").partition(".")[0].partition("_")[0]
+            if path.is_file() and call_id not in jobs:
+                fail(f"{path.name} was left in open/")
+
+    def _nothing_is_missing(self) -> None:
+        """What the ledger says was recorded is there, or the ledger says why not."""
+        known = self._open_jobs() | self.ledger.abandoned | set(self._records)
+        if lost := set(self.ledger.closed) - known:
+            fail(f"the ledger has calls that are not there: {lost}")
+        if lost := {call_id for call_id, _ in self.ledger.sealed} - known:
+            fail(f"the ledger has sealed segments of calls that are not there: {lost}")
+        for call_id in set(self.ledger.opened) - known:
+            if not self._may_be_lost(*self.ledger.opened[call_id]):
+                fail(f"call {call_id} was opened, and nothing is left of it")
+
+    def _may_be_lost(self, boot_id: str, mono: int) -> bool:
+        """A call may leave nothing if the power went before its second second, or the disk failed."""
+        ends = [
+            (process.ended_at, process.devices.boot.true(mono))
+            for process in self._sim.processes
+            if process.devices.boot.id == boot_id and process.ended_at is not None
+        ]
+        return any(
+            0 <= ended - opened <= SOON_NS or self.alarms.disk.touch(opened, ended)
+            for ended, opened in ends
+        )
+
+    def _all_is_quiet(self) -> None:
+        """No line is busy, nothing waits for the disk, and what went wrong is over."""
+        process = self._sim.process
+        assert process is not None
+        if jobs := self._open_jobs():
+            fail(f"calls are still being written at night: {jobs}")
+        for name, line in process.daemon.status.lines.items():
+            if line.state != "idle" or line.call_id is not None:
+                fail(f"{name} is {line.state} at night, with call {line.call_id}")
+        self._times_are_right(process)
+        self.alarms.nothing_is_wrong()
+
+    def clock_misleads(self) -> None:
+        """It is called synchronised, and is wrong: nothing that it timed can be mended."""
+        boot = self._sim.box.boot
+        assert boot is not None
+        self._misled_boots.add(boot.id)
+
+    def _times_are_right(self, process: Process) -> None:
+        """What was filed in this boot under a clock that nobody had set has the right times now."""
+        boot, clock = process.devices.boot, self._sim.box.clock
+        if not clock.synchronised or clock.offset_ns or boot.id in self._misled_boots:
+            return
+        for entry in process.daemon._books.catalogue.find(limit=1_000_000):
+            said = entry.record["clock"]
+            filed = self._records[entry.record["id"]]["clock"]
+            if said["boot_id"] == boot.id and not filed["synchronised"]:
+                began_s = clock.wall(boot.true(said["monotonic_ns"])) / NS_PER_S
+                shown = entry.record["started_at"]
+                away_s = datetime.fromisoformat(shown).timestamp() - began_s
+                if not said["synchronised"] or abs(away_s) > 1:
+                    fail(f"call {entry.record['id']} still has the time {shown}")
+
+    # ------------------------------------------------------------ every off-hook
+
+    def _every_lift_is_told(self) -> None:
+        """Every off-hook of the script has a record: recorded, or a reason."""
+        due, self._due = self._due, []
+        for told in due:
+            if told.ends > self._now - seconds(120):
+                self._due.append(told)
+            elif told.off_at is not None and told.on_at is not None:
+                for process in self._sim.processes:
+                    if process.ready_at is not None:
+                        self._is_told(told, process, max(told.off_at, process.ready_at))
+
+    def _is_told(self, told: Told, process: Process, began: int) -> None:
+        """The part of an off-hook that one process saw, from `began` on."""
+        assert told.on_at is not None
+        died = process.ended_at or self._now
+        ended = min(told.on_at, died)
+        was_settled = told.on_at + seconds(15) < died
+        if ended - began < (ms(500) if was_settled else SOON_NS):
+            return
+        if self.alarms.is_noisy(told.line, began - seconds(15), ended + seconds(5)):
+            return
+        disk = self.alarms.disk
+        if disk.touch(began - seconds(1), died) and disk.touch(died - seconds(8), died):
+            return
+        answers = self._answers.get(told.line, [])
+        if not any(off <= began + EDGE_NS and on >= ended - EDGE_NS for off, on in answers):
+            near = [
+                (off - began, on - ended) for off, on in answers if abs(off - began) < seconds(300)
+            ]
+            fail(
+                f"{told.kind}: {told.line} was off-hook for {(ended - began) / 1e9:.3f} s of a "
+                f"process that began to see it at {began}, and there is no record; near: {near}"
+            )
+
+    # ------------------------------------------------------------ the end
+
+    def all_is_over(self) -> None:
+        folders = self._folders()
+        for call_id in self._files:
+            self._is_unchanged(call_id, folders, thoroughly=True)
+        self.ledger.read()
+        self.ledger.read_all_again()
+
+    def totals(self) -> dict[str, int]:
+        records = self._records.values()
+        dispositions = Counter(record["disposition"] for record in records)
+        return {
+            "calls in the script": sum(len(told) for told in self._told.values()),
+            "calls filed": len(self._records),
+            "calls recorded": dispositions["recorded"],
+            "calls missed": dispositions["missed"],
+            "calls not recorded, with the reason": dispositions["not-recorded"],
+            "calls cut": sum(record["cut"] for record in records),
+            "calls with the caller's number": sum(
+                record["caller"]["number"] is not None for record in records
+            ),
+            "segments": sum(len(record["segments"]) for record in records),
+            "gaps": sum(len(record["gaps"]) for record in records),
+            "seconds of sound": sum(
+                record["audio"]["frames"] // 8000 for record in records if record["audio"]
+            ),
+            "ledger entries": self.ledger.head.entries,
+            "file operations": self._sim.disk.operations,
+            "file operations that the disk refused": self._sim.disk.failures,
+            "alarms asked for": self.alarms.asked,
+        }
+
+    def rows(self) -> list[str]:
+        """The catalogue, without what SQLite makes of it."""
+        path = self._sim.directory / NAME
+        with closing(open_catalogue(path, read_only=True)) as catalogue:
+            found = catalogue.find(limit=1_000_000)
+        return sorted(json.dumps(entry.record, sort_keys=True) for entry in found)
+
+    def day_line(self, number: int) -> str:
+        words = ", ".join(f"{count} {what}" for what, count in sorted(self.day.items()))
+        self.day.clear()
+        return f"day {number}: {words or 'nothing'}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _signature(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """What a call's record and sound are: size, time of the last change, hash."""
+    return {
+        path.name: (path.stat().st_size, path.stat().st_mtime_ns, _sha256(path))
+        for path in folder.iterdir()
+        if path.name == RECORD or path.suffix in {".flac", ".wav"}
+    }
+
+
+def _moment(record: dict[str, Any], key: str, started: int) -> int | None:
+    """A time of a record in true time, to the millisecond."""
+    if record[key] is None:
+        return None
+    since = datetime.fromisoformat(record[key]) - datetime.fromisoformat(record["started_at"])
+    return started + round(since.total_seconds() * NS_PER_S)

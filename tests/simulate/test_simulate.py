@@ -1,0 +1,152 @@
+"""The simulation itself: it finds nothing in the recorder, finds what is broken, and repeats itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from recorderd.core import call as core_call
+from recorderd.recording import capture
+from recorderd.store import catalogue as catalogue_module
+from recorderd.store import closing, files, journal, ledger, spool
+from tests.simulate.run import FailedError, simulate
+
+
+def silent(_line: str) -> None: ...
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_two_days_in_which_everything_goes_wrong(seed):
+    simulate(seed, 2, silent)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_more_days(seed):
+    simulate(seed, 2, silent)
+
+
+def test_the_same_seed_gives_the_same_facts_and_files_in_any_process():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulate", "--seed", "4", "--days", "1"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.rpartition("digest ")[2]
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+# ---------------------------------------------------------------- a recorder that is broken
+
+
+def no_sync_of_files(monkeypatch):
+    monkeypatch.setattr(files, "sync_file", lambda path: None)
+
+
+def no_sync_of_journals(monkeypatch):
+    monkeypatch.setattr(journal.Journal, "sync", lambda self: None)
+
+
+def no_sync_of_names(monkeypatch):
+    monkeypatch.setattr(files, "fsync_directory", lambda path: None)
+
+
+def no_sync_of_the_ledger(monkeypatch):
+    real = ledger.Ledger.sync
+
+    def sync(self):
+        with pytest.MonkeyPatch.context() as within:
+            within.setattr(os, "fdatasync", lambda descriptor: None)
+            real(self)
+
+    monkeypatch.setattr(ledger.Ledger, "sync", sync)
+
+
+def row_before_record(monkeypatch):
+    real = closing.file_record
+
+    def file_record(directory, zone, books, record, folder):
+        books.catalogue.add(record.as_json(zone), directory / folder)
+        real(directory, zone, books, record, folder)
+
+    monkeypatch.setattr(closing, "file_record", file_record)
+
+
+def rows_not_synced(monkeypatch):
+    real = catalogue_module._connect_to_write
+
+    def connect(path):
+        connection = real(path)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    monkeypatch.setattr(catalogue_module, "_connect_to_write", connect)
+
+
+def caller_of_the_next_call(monkeypatch):
+    """Each caller ID is laid to the call after the one that it was sent for."""
+    real = core_call.CallMachine._identify
+    kept = {}
+
+    def identify(self, call, event):
+        before = kept.get(self)
+        kept[self] = event
+        if before is not None:
+            real(self, call, replace(event, caller=before.caller))
+
+    monkeypatch.setattr(core_call.CallMachine, "_identify", identify)
+
+
+def waiting_caller_taken(monkeypatch):
+    """Whoever rings in during a call counts as its caller for as long as it goes on."""
+    monkeypatch.setattr(core_call, "LATE_ID_NS", 3600 * 10**9)
+
+
+def gap_dropped(monkeypatch):
+    monkeypatch.setattr(
+        capture.Capture, "_gap", lambda self, loss: self._gap_of(loss.first, 0, loss.cause)
+    )
+
+
+def sync_tried_again(monkeypatch):
+    """A journal that failed is written on."""
+    monkeypatch.setattr(
+        spool.SpoolWriter, "_give_up_journal", lambda self: setattr(self, "_written", 0)
+    )
+
+
+MUTANTS = {
+    no_sync_of_files: "was acknowledged, but .* can be lost",
+    no_sync_of_journals: "lost .* s in the power-cut",
+    no_sync_of_names: "gets a row before its record is durable",
+    no_sync_of_the_ledger: "the ledger is not synced|below a checkpoint",
+    row_before_record: "gets a row before its record is durable",
+    rows_not_synced: "folders without row|is not there|.",
+    caller_of_the_next_call: "caller ID of another call",
+    waiting_caller_taken: "caller ID of nobody who called it",
+    gap_dropped: "silence that is no gap",
+    sync_tried_again: "a second sync after one that failed|written after its sync failed",
+}
+SEEDS_TO_FIND_IT = 8
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"), MUTANTS.items(), ids=[mutant.__name__ for mutant in MUTANTS]
+)
+def test_what_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(FailedError, match=complaint):
+        simulate_some(SEEDS_TO_FIND_IT)
+
+
+def simulate_some(seeds):
+    for seed in range(1, 1 + seeds):
+        simulate(seed, 1, silent)
