@@ -20,6 +20,7 @@ from recorderd.config.checks import (
     check_archive,
     check_files,
     check_lines,
+    check_seal,
     check_site,
     check_worlds,
 )
@@ -37,6 +38,7 @@ from recorderd.config.values import (
     LineAudio,
     ModemPort,
     Ring,
+    Seal,
     Simulation,
     Site,
     Storage,
@@ -75,6 +77,7 @@ def load(path: Path, check_clip: ClipCheck = clip_exists) -> Config:
     check_site(tree["site"], problems)
     check_lines(tree["line"], problems)
     check_worlds(tree, problems)
+    check_seal(tree["seal"], problems)
     check_archive(tree["archive"], problems)
     check_files(tree, folder, check_clip, problems)
     profile = _profile(tree["site"].get("country"), problems)
@@ -172,11 +175,16 @@ def _config(path: Path, sha256: str, tree: Tree, profile: Profile | None) -> Con
         sha256=sha256,
         site=Site(**tree["site"]),
         storage=Storage(**{**storage, "directory": directory}),
+        seal=None if tree["seal"] is None else _seal(tree["seal"]),
         lines=tuple(_line(line) for line in tree["line"]),
         archive=None if tree["archive"] is None else Archive(**tree["archive"]),
         simulation=None if tree["simulation"] is None else Simulation(**tree["simulation"]),
         profile=profile,
     )
+
+
+def _seal(tree: Tree) -> Seal:
+    return Seal(**{**tree, "recipients": tuple(tree["recipients"])})
 
 
 def _line(tree: Tree) -> Line:

@@ -28,6 +28,12 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    recipients: tuple[str, ...]  # age1…, at least two unless one is allowed
+    allow_single_recipient: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LineAudio:
     driver: Literal["pyaudio", "sim"]
     device: str
@@ -101,6 +107,7 @@ class Config:
     sha256: str  # of the file's bytes
     site: Site
     storage: Storage
+    seal: Seal | None  # None: calls are kept in plain
     lines: tuple[Line, ...]
     archive: Archive | None
     simulation: Simulation | None

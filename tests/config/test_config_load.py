@@ -282,7 +282,7 @@ ADDITIONS = [
     ),
     (
         '["a\\nb"]',
-        '30: "a\\nb": unknown key; allowed here: site, storage, line, archive, simulation',
+        '30: "a\\nb": unknown key; allowed here: site, storage, seal, line, archive, simulation',
     ),
     ("[line.audio.x]", "30: line.audio.x: unknown key"),
 ]
