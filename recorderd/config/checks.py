@@ -28,6 +28,9 @@ ClipCheck: TypeAlias = Callable[[str, Path], object]
 Claim: TypeAlias = tuple["KeyPath", Hashable, str]
 """A key, the thing that no other key may name, and what to say where one does."""
 
+SEALED_SEGMENT_BYTES_MAX = 64_000_000
+"""A sealed segment is made and checked in memory, which holds it up to three times meanwhile."""
+
 NO_PYRAGE = (
     "sealing needs the package pyrage, which is not installed: pip install 'recorderd[seal]'; "
     "32-bit Raspberry Pi OS has no wheel of it: use the 64-bit system, or leave this table out"
@@ -90,6 +93,22 @@ def check_seal(seal: Tree | None, problems: Problems) -> None:
             "elsewhere, or set allow_single_recipient = true"
         )
         problems.add(("seal", "recipients"), text)
+
+
+def check_sealed_length(tree: Tree, problems: Problems) -> None:
+    """A segment that is sealed must fit into a small box's memory, as sound that is not compressed."""
+    segment_s = tree["storage"].get("segment_s")
+    if tree["seal"] is None or segment_s is None:
+        return
+    for index, line in enumerate(tree["line"]):
+        rate_hz = line["audio"].get("record_rate_hz")
+        if rate_hz is not None and 4 * segment_s * rate_hz > SEALED_SEGMENT_BYTES_MAX:
+            most = SEALED_SEGMENT_BYTES_MAX // (4 * rate_hz)
+            text = (
+                f"{rate_hz} makes segments of {segment_s} s too large to be sealed in memory; allowed "
+                f"with [seal]: storage.segment_s up to {most}, or a lower rate"
+            )
+            problems.add(("line", index, "audio", "record_rate_hz"), text)
 
 
 def check_lines(lines: list[Tree], problems: Problems) -> None:

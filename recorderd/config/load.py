@@ -21,6 +21,7 @@ from recorderd.config.checks import (
     check_files,
     check_lines,
     check_seal,
+    check_sealed_length,
     check_site,
     check_worlds,
 )
@@ -78,6 +79,7 @@ def load(path: Path, check_clip: ClipCheck = clip_exists) -> Config:
     check_lines(tree["line"], problems)
     check_worlds(tree, problems)
     check_seal(tree["seal"], problems)
+    check_sealed_length(tree, problems)
     check_archive(tree["archive"], problems)
     check_files(tree, folder, check_clip, problems)
     profile = _profile(tree["site"].get("country"), problems)

@@ -59,6 +59,16 @@ def test_what_is_wrong_is_named_with_its_line(problems_of, hardware, text, expec
     assert any(problem.startswith(expected) for problem in problems), problems
 
 
+def test_segments_that_are_too_large_for_the_memory(problems_of, hardware):
+    long = hardware.replace("# two lines", "[storage]\nsegment_s = 600")
+    fast = long.replace('device = "USB', 'record_rate_hz = 48000\ndevice = "USB')
+    assert problems_of(long + seal([ONE, TWO])) == []
+    assert problems_of(fast) == []
+    (problem,) = problems_of(fast + seal([ONE, TWO]))
+    assert problem.startswith("12: line.audio.record_rate_hz: 48000 makes segments of 600 s too la")
+    assert "storage.segment_s up to 333" in problem
+
+
 def test_a_secret_key_in_the_configuration_is_not_repeated(problems_of, hardware):
     assert SECRET not in "".join(problems_of(hardware + seal([ONE, SECRET])))
 
