@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
@@ -30,6 +31,7 @@ from recorderd.runtime.threads import WriterThread
 from recorderd.store import files
 from recorderd.store.agefile import load_age, save_age
 from recorderd.store.books import Books
+from recorderd.store.envelope import plain_envelope
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover
 from recorderd.units import NS_PER_S
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         Watchdog,
     )
     from recorderd.runtime.threads import InlineWriter, Pumped
+    from recorderd.store.envelope import MakeEnvelope
     from recorderd.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class Daemon:
         self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
         self._books: Books | None = None
         self._age: AgeClock | None = None
+        self._envelope: MakeEnvelope = plain_envelope
         self._disk: Writer | None = None
         self._keeper: Keeper | None = None
         self._writer = run_writer(self._make_writer)
@@ -112,6 +116,7 @@ class Daemon:
         self._held.enter_context(files.hold_directory(self._config.storage.directory))
         self._books = self._recover()
         self._age = self._start_age(self._books)
+        self._envelope = envelope_maker(self._config)
         self._writer.start()
         if (reading := self._devices.clock.reading()).synchronised:
             self._writer.submit(AmendTimes(reading))
@@ -202,6 +207,7 @@ class Daemon:
             config.site,
             self._sound,
             self._books,
+            self._envelope,
             devices.inbox.post,
             devices.clock.now,
             self._keeper,
@@ -264,14 +270,15 @@ class Daemon:
         try:
             config = load(self._config.path)
             check_can_be_taken(self._config, config)
+            envelope = envelope_maker(config)
             self._actors.clips = {**self._actors.clips, **load_clips(config)}
-        except (ConfigError, ClipError) as error:
+        except (ConfigError, ClipError, StoreError) as error:
             self.status.problem = str(error)
             log.error("the new configuration is not taken: %s", error)  # noqa: TRY400
             self._writer.submit(LedgerNote("config-refused", {"problem": str(error)[:1000]}))
         else:
             self.status.problem = None
-            self._waiting = config
+            self._waiting, self._envelope = config, envelope
             self._take_waiting()
         self._watchdog.ready("recording")
 
@@ -296,6 +303,7 @@ class Daemon:
         self._config = config
         if self._disk is not None:
             self._disk.storage = config.storage
+            self._disk.envelope = self._envelope
         if self._keeper is not None:
             self._keeper.rules = retention_rules(config)
         wanted = [line.name for line in config.lines if line.name not in self._actors.lines]
@@ -433,6 +441,21 @@ def load_clips(config: Config) -> dict[str, Clip]:
         if line.announcement is not None:
             names |= {line.announcement.inbound, line.announcement.outbound}
     return {name: load_clip(name, config.path.parent) for name in sorted(names - {""})}
+
+
+def envelope_maker(config: Config) -> MakeEnvelope:
+    """What puts calls into envelopes before they come to the disk, or leaves them plain.
+
+    Raises StoreError where the configuration asks for sealing, and it cannot be done.
+    """
+    if config.seal is None:
+        return plain_envelope
+    # What is in memory is in plain: a crash must not write it down.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Only here, so that a recorder that does not seal never loads the library.
+    from recorderd.store.callkey import Sealer  # noqa: PLC0415
+
+    return Sealer(config.storage.directory, config.seal.recipients).envelope
 
 
 def prepare_directory(storage: Storage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -17,10 +18,12 @@ from recorderd.errors import UsageError
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.holds import is_held, read_hold
 from recorderd.store.names import ARCHIVED
+from recorderd.store.vault import opened_key, with_party
 from recorderd.units import NS_PER_S, WallNs
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from recorderd.store.catalogue import Entry
 
@@ -56,6 +59,8 @@ def show(options: argparse.Namespace) -> int:
     config = load(find_config(options.config))
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         entry = catalogue.get(options.id)
+    if options.identity is not None:
+        entry = opened(entry, config.storage.directory, options.identity)
     if options.json:
         print(json.dumps(with_hold(entry), ensure_ascii=False, indent=1))
     else:
@@ -66,6 +71,16 @@ def show(options: argparse.Namespace) -> int:
 def with_hold(entry: Entry) -> Record:
     """The record, and whether a hold is on the call, which only its folder knows."""
     return {**entry.record, "held": is_held(entry.folder)}
+
+
+def opened(entry: Entry, directory: Path, identity: Path) -> Entry:
+    """A sealed call with its numbers and names, by a supervisor's key."""
+    if entry.record["sealed"] is None:
+        return entry
+    from recorderd.store.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
+
+    opener = opened_key(directory, entry.record["id"], read_identities(identity))
+    return replace(entry, record=with_party(entry.record, opener))
 
 
 def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
@@ -122,12 +137,14 @@ def other_party(record: Record) -> str:
     """The number and name of whoever is at the other end, or why there is none."""
     if "erased" in record:
         return "(erased)"
+    is_sealed = record["sealed"] is not None
     if record["direction"] == "outbound":
-        return record["dialled"] or "(number unknown)"
+        return record["dialled"] or ("(sealed)" if is_sealed else "(number unknown)")
     caller = record["caller"]
     words = [caller["number"] or "", caller["name"] or ""]
     text = " ".join(word for word in words if word)
-    return text or (f"({caller['absence']})" if caller["absence"] else "(no caller ID)")
+    absence = caller["absence"] or ("sealed" if is_sealed else "no caller ID")
+    return text or f"({absence})"
 
 
 def length(record: Record) -> str:
@@ -198,9 +215,14 @@ def _rows(record: Record) -> list[tuple[str, str]]:
         ("hook flash", f"{flash['at']} ({flash['duration_ms']} ms)") for flash in record["flashes"]
     ]
     rows += [
-        ("call waiting", f"{other['at']} {other['caller']['number'] or other['caller']['absence']}")
+        (
+            "call waiting",
+            f"{other['at']} {other_party({**record, 'direction': 'inbound', **other})}",
+        )
         for other in record["call_waiting"]
     ]
+    if record["sealed"] is not None:
+        rows.append(("sealed", f"the key is {record['sealed']['vault']}; --identity FILE opens it"))
     return rows
 
 

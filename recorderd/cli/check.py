@@ -33,6 +33,8 @@ def check(path: Path) -> int:
         print(_count(len(error.problems), "problem"))
         return os.EX_CONFIG
     print(f"{path}: OK, {_count(len(config.lines), 'line')}")
+    if config.seal is not None:
+        print(f"every call is sealed to {_count(len(config.seal.recipients), 'recipient')}")
     for line in config.lines:
         _print_line(line, config)
     return os.EX_OK

@@ -61,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     _calls(commands)
     show = _command(commands, "show", "one call", "calls", "show")
     show.add_argument("id", metavar="ID", help="a call's id, or the first letters of it")
+    show.add_argument(
+        "--identity", type=Path, metavar="FILE", help="a supervisor's key, to open a sealed call"
+    )
     _json(show)
     _holds(commands)
     _json(_command(commands, "status", "what the recorder is doing now", "status", "status"))
@@ -71,7 +74,26 @@ def build_parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--rebuild", action="store_true", help="drop the catalogue and make it again from the calls"
     )
+    _keys(commands)
     return parser
+
+
+def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "the supervisors' keys, for sealing calls"
+    keys = commands.add_parser("keys", help=meaning, description=meaning)
+    kinds = keys.add_subparsers(dest="keys", required=True, metavar="new|test")
+    new = kinds.add_parser("new", help="make a supervisor's key; not on the recorder")
+    new.set_defaults(module="keys", function="new")
+    new.add_argument("--to", type=Path, required=True, metavar="FILE", help="where the key goes")
+    _identity(_command(kinds, "test", "what a supervisor's key opens", "keys", "test"))
+    meaning = "let the recipients in the configuration open all sealed calls, and nobody else"
+    _identity(_command(commands, "rewrap", meaning, "keys", "rewrap"))
+
+
+def _identity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--identity", type=Path, required=True, metavar="FILE", help="a supervisor's key"
+    )
 
 
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

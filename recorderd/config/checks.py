@@ -6,6 +6,7 @@ out and has been reported) and reports what it finds; none stops the others.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recorderd.config.files import DATA, find
+from recorderd.config.recipients import is_recipient
 from recorderd.config.words import either, shown, suggestion
 from recorderd.core.retention import STANDARD, UNKNOWN
 from recorderd.errors import ClipError
@@ -26,6 +28,14 @@ ClipCheck: TypeAlias = Callable[[str, Path], object]
 
 Claim: TypeAlias = tuple["KeyPath", Hashable, str]
 """A key, the thing that no other key may name, and what to say where one does."""
+
+SEALED_SEGMENT_BYTES_MAX = 64_000_000
+"""A sealed segment is made and checked in memory, which holds it up to three times meanwhile."""
+
+NO_PYRAGE = (
+    "sealing needs the package pyrage, which is not installed: pip install 'recorderd[seal]'; "
+    "32-bit Raspberry Pi OS has no wheel of it: use the 64-bit system, or leave this table out"
+)
 
 _GPIO_DRIVERS = frozenset({"rpi-gpio", "gpiod"})
 
@@ -56,6 +66,50 @@ def _is_zone(name: str) -> bool:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def check_seal(seal: Tree | None, problems: Problems) -> None:
+    """Each recipient is whole and another one; there are two; the library that encrypts is there.
+
+    One alone is one accident away from the loss of every call, so it must be asked for.
+    """
+    if seal is None:
+        return
+    if importlib.util.find_spec("pyrage") is None:
+        problems.add(("seal",), NO_PYRAGE)
+    recipients = seal.get("recipients") or []
+    for index, text in enumerate(recipients):
+        if not is_recipient(text):
+            reason = "a letter of it is wrong, missing or doubled (its checksum does not fit)"
+            mend = "copy it again from what `recorderd keys new` or age-keygen printed"
+            problems.add(("seal", "recipients", index), f"number {index + 1}: {reason}; {mend}")
+    claims = (
+        (("seal", "recipients", index), text, f"number {index + 1} is there already")
+        for index, text in enumerate(recipients)
+    )
+    _check_claims(claims, problems)
+    if len(recipients) == 1 and seal.get("allow_single_recipient") is False:
+        text = (
+            "only one; when its key is lost, every call is lost with it: add a second one, kept "
+            "elsewhere, or set allow_single_recipient = true"
+        )
+        problems.add(("seal", "recipients"), text)
+
+
+def check_sealed_length(tree: Tree, problems: Problems) -> None:
+    """A segment that is sealed must fit into a small box's memory, as sound that is not compressed."""
+    segment_s = tree["storage"].get("segment_s")
+    if tree["seal"] is None or segment_s is None:
+        return
+    for index, line in enumerate(tree["line"]):
+        rate_hz = line["audio"].get("record_rate_hz")
+        if rate_hz is not None and 4 * segment_s * rate_hz > SEALED_SEGMENT_BYTES_MAX:
+            most = SEALED_SEGMENT_BYTES_MAX // (4 * rate_hz)
+            text = (
+                f"{rate_hz} makes segments of {segment_s} s too large to be sealed in memory; allowed "
+                f"with [seal]: storage.segment_s up to {most}, or a lower rate"
+            )
+            problems.add(("line", index, "audio", "record_rate_hz"), text)
 
 
 def check_lines(lines: list[Tree], problems: Problems) -> None:

@@ -7,7 +7,7 @@ stands beside it; the others keep a slip of the keyboard from becoming a setting
 
 from __future__ import annotations
 
-from recorderd.config.kinds import ANY_TEXT, MAYBE_TEXT, Choice, Number, Table, Text
+from recorderd.config.kinds import ANY_TEXT, MAYBE_TEXT, Choice, Number, Switch, Table, Text, Texts
 
 _FILE_NAME_PART = "ASCII letters, digits and hyphens, first a letter or digit"
 """Both names become parts of file names, which travel to SD cards, Windows and S3."""
@@ -113,6 +113,28 @@ _RETENTION = Table(
             low=1,
             high=36_500,
             unit="days",
+        ),
+    ),
+)
+
+_SEAL = Table(
+    name="seal",
+    meaning="Sealing of every call to its supervisors; without this table calls are not encrypted.",
+    presence="optional",
+    keys=(
+        Texts(
+            name="recipients",
+            meaning="Public keys of those who can open the calls; `recorderd keys new` makes one.",
+            needed="always",
+            # An age recipient (X25519): Bech32 of "age" and 32 bytes.
+            pattern=r"age1[02-9ac-hj-np-z]{58}",
+            most=16,
+            form='age recipients, as in "age1…", of 62 small letters and digits each',
+        ),
+        Switch(
+            name="allow_single_recipient",
+            meaning="Allow one recipient alone: when that key is lost, all calls are.",
+            default=False,
         ),
     ),
 )
@@ -393,5 +415,5 @@ FILE = Table(
     name="",
     meaning="Configuration of recorderd, the call recorder.",
     presence="required",
-    tables=(_SITE, _STORAGE, _RETENTION, _LINE, _ARCHIVE, _SIMULATION),
+    tables=(_SITE, _STORAGE, _RETENTION, _SEAL, _LINE, _ARCHIVE, _SIMULATION),
 )

@@ -1,4 +1,4 @@
-"""What a key of the configuration can be: text, a whole number, or one of a few choices.
+"""What a key of the configuration can be: text or a list of it, a number, a choice, a switch.
 
 Each kind judges a value, and says in words what it allows; the table of all keys is in keys.py.
 """
@@ -102,7 +102,54 @@ class Choice:
         return f"{shown(value)} is not a choice; allowed: {self.allowed}{hint}"
 
 
-Key = Text | Number | Choice
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """A list of at most `most` texts of a `form`, each tested by `pattern` as a whole."""
+
+    name: str
+    meaning: str
+    needed: Needed = "never"
+    default: tuple[str, ...] | None = None
+    pattern: str = ANY_TEXT
+    most: int
+    form: str
+
+    @property
+    def allowed(self) -> str:
+        return f"a list of 1 to {self.most}: {self.form}"
+
+    def complaint(self, value: object) -> str | None:
+        """What is wrong with `value`; no text is repeated, for there may be a secret in it."""
+        if not isinstance(value, list):
+            return f"found {kind_of(value)}; allowed: {self.allowed}, in square brackets"
+        if not 1 <= len(value) <= self.most:
+            return f"found a list of {len(value)}; allowed: {self.allowed}"
+        for position, text in enumerate(value, start=1):
+            if not isinstance(text, str):
+                return f"number {position} is {kind_of(text)}; allowed: {self.form}, in quotes"
+            if re.fullmatch(self.pattern, text) is None:
+                return f"number {position} is not of the form that is needed: {self.form}"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """true or false."""
+
+    name: str
+    meaning: str
+    needed: Needed = "never"
+    default: bool | None = None
+    allowed: str = "true or false"
+
+    def complaint(self, value: object) -> str | None:
+        """What is wrong with `value`."""
+        if isinstance(value, bool):
+            return None
+        return f"found {kind_of(value)}; allowed: {self.allowed}, without quotes"
+
+
+Key = Text | Texts | Number | Choice | Switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

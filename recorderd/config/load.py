@@ -21,6 +21,8 @@ from recorderd.config.checks import (
     check_files,
     check_lines,
     check_retention,
+    check_seal,
+    check_sealed_length,
     check_site,
     check_worlds,
 )
@@ -39,6 +41,7 @@ from recorderd.config.values import (
     ModemPort,
     RetentionClass,
     Ring,
+    Seal,
     Simulation,
     Site,
     Storage,
@@ -78,6 +81,8 @@ def load(path: Path, check_clip: ClipCheck = clip_exists) -> Config:
     check_lines(tree["line"], problems)
     check_retention(tree["retention"], tree["line"], problems)
     check_worlds(tree, problems)
+    check_seal(tree["seal"], problems)
+    check_sealed_length(tree, problems)
     check_archive(tree["archive"], problems)
     check_files(tree, folder, check_clip, problems)
     profile = _profile(tree["site"].get("country"), problems)
@@ -176,11 +181,16 @@ def _config(path: Path, sha256: str, tree: Tree, profile: Profile | None) -> Con
         site=Site(**tree["site"]),
         storage=Storage(**{**storage, "directory": directory}),
         retention=tuple(RetentionClass(**each) for each in tree["retention"]),
+        seal=None if tree["seal"] is None else _seal(tree["seal"]),
         lines=tuple(_line(line) for line in tree["line"]),
         archive=None if tree["archive"] is None else Archive(**tree["archive"]),
         simulation=None if tree["simulation"] is None else Simulation(**tree["simulation"]),
         profile=profile,
     )
+
+
+def _seal(tree: Tree) -> Seal:
+    return Seal(**{**tree, "recipients": tuple(tree["recipients"])})
 
 
 def _line(tree: Tree) -> Line:

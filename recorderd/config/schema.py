@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recorderd.config.keys import FILE
-from recorderd.config.kinds import Number, Text
+from recorderd.config.kinds import Number, Switch, Text, Texts
 
 if TYPE_CHECKING:
     from recorderd.config.kinds import Key, Table
@@ -65,6 +65,11 @@ def _key(key: Key) -> dict[str, Any]:
         schema |= {"type": "string", "maxLength": key.longest, "pattern": f"^(?:{key.pattern})$"}
     elif isinstance(key, Number):
         schema |= {"type": "integer", "minimum": key.low, "maximum": key.high}
+    elif isinstance(key, Texts):
+        schema |= {"type": "array", "minItems": 1, "maxItems": key.most}
+        schema["items"] = {"type": "string", "pattern": f"^(?:{key.pattern})$"}
+    elif isinstance(key, Switch):
+        schema["type"] = "boolean"
     else:
         schema["enum"] = list(key.choices)
     if key.default is not None:

@@ -36,6 +36,12 @@ class RetentionClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    recipients: tuple[str, ...]  # age1…, at least two unless one is allowed
+    allow_single_recipient: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LineAudio:
     driver: Literal["pyaudio", "sim"]
     device: str
@@ -111,6 +117,7 @@ class Config:
     site: Site
     storage: Storage
     retention: tuple[RetentionClass, ...]  # beside "standard"
+    seal: Seal | None  # None: calls are kept in plain
     lines: tuple[Line, ...]
     archive: Archive | None
     simulation: Simulation | None

@@ -35,13 +35,14 @@ class Gap:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One sealed file of the recording. `sha256` is of the whole file, `audio_sha256` of its sound:
-    interleaved 16-bit little-endian frames, near then far, whatever the file's format and tags."""
+    interleaved 16-bit little-endian frames, near then far, whatever the file's format and tags.
+    None: a crash left it sealed, with nobody there who could listen to it."""
 
     file: str
     first_frame: int
     frames: int
     sha256: str
-    audio_sha256: str
+    audio_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,17 @@ class CallWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """What stands in a sealed call's record in place of its numbers and names."""
+
+    party: (
+        str  # an age file to the call's key, in base64: JSON of the caller, the number dialled, ...
+    )
+    vault: str  # the file that holds the call's key, for the supervisors
+    numbers: tuple[str, ...]  # keyed hashes by which the call is found
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """Everything known of one call. Built by core/call.py, completed by the writer."""
 
@@ -107,6 +119,7 @@ class CallRecord:
     audio: Audio | None = None
     segments: tuple[Segment, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    sealed: Sealed | None = None  # None: the call is kept in plain
     cut: bool = False  # the recorder died in mid-call; start-up recovery closed the record
     retention: str = UNKNOWN  # its class: how long it is kept (core/retention.py)
     box_time_s: int | None = None  # where it began on the axis of running time (core/age.py)
@@ -147,6 +160,7 @@ def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
         "call_waiting": [
             {"at": when(other.at), "caller": _caller(other.caller)} for other in record.call_waiting
         ],
+        "sealed": _sealed(record.sealed),
         "notice": _notice(record),
         "notice_reason": record.notice_reason,
         "audio": None
@@ -198,10 +212,16 @@ def _caller(caller: Caller | None) -> dict[str, Any]:
         "name": caller.name,
         "absence": caller.absence,
         "source": caller.source,
-        "raw": caller.raw,
+        "raw": caller.raw or None,
         "reported_date": caller.reported_date,
         "reported_time": caller.reported_time,
     }
+
+
+def _sealed(sealed: Sealed | None) -> dict[str, Any] | None:
+    if sealed is None:
+        return None
+    return {"party": sealed.party, "vault": sealed.vault, "numbers": list(sealed.numbers)}
 
 
 def _notice(record: CallRecord) -> dict[str, Any] | None:

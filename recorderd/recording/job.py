@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recorderd.core.manifest import CallRecord
     from recorderd.recording.capture import Capture
     from recorderd.store.books import Books
+    from recorderd.store.envelope import Envelope
     from recorderd.units import MonoNs
 
 COPY_READS = 4
@@ -56,9 +57,15 @@ class Recording:
     """A call that is recorded."""
 
     def __init__(
-        self, storage: Storage, zone: tzinfo, record: CallRecord, capture: Capture
+        self,
+        storage: Storage,
+        zone: tzinfo,
+        record: CallRecord,
+        capture: Capture,
+        envelope: Envelope,
     ) -> None:
-        self.record = record
+        self._envelope = envelope
+        self.record = record = envelope.take_in(record, zone)
         self.is_ended = False
         self.is_waiting = False
         self.retry_at: MonoNs | None = None
@@ -66,7 +73,7 @@ class Recording:
         self._directory = storage.directory
         self._zone = zone
         self._capture = capture
-        self._spool = SpoolWriter(self._directory, _draft(storage, zone, record, capture))
+        self._spool = SpoolWriter(self._directory, _draft(storage, zone, record, capture), envelope)
         self._is_saved = False  # the record as last heard of
         self._is_abandoned = False
         self._is_filed = True
@@ -74,6 +81,9 @@ class Recording:
         capture.begin()
 
     def save(self, record: CallRecord) -> None:
+        self._take(self._envelope.take_in(record, self._zone))
+
+    def _take(self, record: CallRecord) -> None:
         self.record, self._is_saved = record, False
 
     def end(self, record: CallRecord) -> None:
@@ -85,7 +95,8 @@ class Recording:
     def abandon(self, record: CallRecord | None) -> None:
         self.is_ended, self._is_abandoned = True, True
         self._is_filed = record is not None
-        self.save(record or self.record)
+        if record is not None:
+            self.save(record)
 
     def step(self, now: MonoNs, books: Books) -> bool:
         if self.closing is not None:
@@ -108,6 +119,7 @@ class Recording:
         """From the ring to the journal; what failed to be written last time goes first."""
         if self.retry_at is not None:
             self._capture.blame_disk()
+            self._envelope.keep()
             self._spool.flush(0)
         before = self._spool.frames
         for _ in range(COPY_READS):
@@ -117,6 +129,7 @@ class Recording:
             self._spool.append(*piece)
         pre_roll_frames = self._capture.pre_roll_frames
         self._spool.draft = replace(self._spool.draft, pre_roll_frames=pre_roll_frames)
+        self._envelope.keep()
         self._spool.flush(self._spool.frames - before)
 
     def _save_draft(self) -> None:
@@ -126,7 +139,12 @@ class Recording:
 
     def _seal(self, books: Books) -> None:
         self._spool.draft = seal_full_segment(
-            self._directory, self._zone, self._spool.draft, self._sealed, books.ledger
+            self._directory,
+            self._zone,
+            self._spool.draft,
+            self._envelope,
+            self._sealed,
+            books.ledger,
         )
         self._sealed += 1
 
@@ -140,7 +158,10 @@ class Recording:
             return
         draft = replace(self._spool.draft, record=self.record, frames=frames, gaps=gaps)
         save_draft(self._directory, draft)
-        self.closing = Closing(self._directory, self._zone, draft, "write-failed")
+        self._finish(draft)
+
+    def _finish(self, draft: Draft) -> None:
+        self.closing = Closing(self._directory, self._zone, draft, self._envelope, "write-failed")
 
     def _close_without_sound(self, record: CallRecord) -> None:
         """Let the draft say so before anything is removed: no crash may bring the sound back.
@@ -152,15 +173,20 @@ class Recording:
         draft = replace(
             self._spool.draft, record=record, frames=0, gaps=(), is_filed=self._is_filed
         )
-        self.closing = Closing(self._directory, self._zone, draft, "write-failed")
+        self._finish(draft)
+        if self._is_filed:
+            self._envelope.keep()
         save_draft(self._directory, draft)
 
 
 class Paper:
     """A call without a recording: its record is kept as a draft until it is filed."""
 
-    def __init__(self, storage: Storage, zone: tzinfo, record: CallRecord) -> None:
-        self.record = record
+    def __init__(
+        self, storage: Storage, zone: tzinfo, record: CallRecord, envelope: Envelope
+    ) -> None:
+        self._envelope = envelope
+        self.record = record = envelope.take_in(record, zone)
         self.is_ended = False
         self.is_waiting = False
         self.retry_at: MonoNs | None = None
@@ -170,27 +196,31 @@ class Paper:
         self._template = replace(_draft(storage, zone, record, None), frames=0)
 
     def save(self, record: CallRecord) -> None:
-        self.record, self.is_waiting = record, False
+        self.record = self._envelope.take_in(record, self._zone)
+        self.is_waiting = False
 
     def end(self, record: CallRecord) -> None:
-        self._close(record, is_filed=True)
+        self.save(record)
+        self._close(is_filed=True)
 
     def abandon(self, record: CallRecord | None) -> None:
-        self._close(record or self.record, is_filed=record is not None)
+        if record is not None:
+            self.save(record)
+        self._close(is_filed=record is not None)
 
     def step(self, now: MonoNs, books: Books) -> bool:  # noqa: ARG002
         if self.closing is None:
+            self._envelope.keep()
             save_draft(self._directory, replace(self._template, record=self.record))
             self.is_waiting = True
             return False
         self.closing.step(books)
         return not self.closing.done
 
-    def _close(self, record: CallRecord, *, is_filed: bool) -> None:
-        self.save(record)
-        self.is_ended = True
-        draft = replace(self._template, record=record, is_filed=is_filed)
-        self.closing = Closing(self._directory, self._zone, draft, "write-failed")
+    def _close(self, *, is_filed: bool) -> None:
+        self.is_ended, self.is_waiting = True, False
+        draft = replace(self._template, record=self.record, is_filed=is_filed)
+        self.closing = Closing(self._directory, self._zone, draft, self._envelope, "write-failed")
 
 
 def _draft(storage: Storage, zone: tzinfo, record: CallRecord, capture: Capture | None) -> Draft:

@@ -5,6 +5,9 @@ after commands, does the work in rounds: one small step of every call in each ro
 one call's segments never keeps the ring of another waiting. A call that the disk refuses is told
 once (WriteFailed) and tried again every second, the ring serving as memory; others go on.
 
+Where the recorder seals, a call is put into its envelope here, at the door: no job, and nothing that
+jobs write, ever holds a number or a name in plain.
+
 A call is acknowledged (RecordingFiled) when its segments, its record and its row are durable.
 """
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from recorderd.recording.keeper import Keeper
     from recorderd.store.books import Books
     from recorderd.store.catalogue import Entry
+    from recorderd.store.envelope import MakeEnvelope
     from recorderd.units import ClockReading, MonoNs
 
 log = logging.getLogger(__name__)
@@ -71,11 +75,13 @@ class Writer:
         site: Site,
         lines: Mapping[str, tuple[SoundCard, LineAudio]],
         books: Books,
+        envelope: MakeEnvelope,
         post: Post,
         now: Callable[[], MonoNs],
         keeper: Keeper | None = None,
     ) -> None:
-        self.storage = storage  # a reload changes it; calls that are open keep theirs
+        self.storage = storage  # a reload changes both; calls that are open keep theirs
+        self.envelope = envelope
         self._zone = ZoneInfo(site.time_zone)
         self._lines = lines
         self._post = post
@@ -138,7 +144,8 @@ class Writer:
         self._books.ledger.append("call-opened", call=record.id, line=record.line)
         card, audio = self._lines[record.line]
         capture = Capture(card, audio, command.at)
-        self._add(Recording(self.storage, self._zone, record, capture))
+        envelope = self.envelope(record.id)
+        self._add(Recording(self.storage, self._zone, record, capture, envelope))
 
     def _abandon(self, command: AbandonRecording) -> None:
         self._books.ledger.append("call-abandoned", call=command.call_id, reason=command.reason)
@@ -150,7 +157,11 @@ class Writer:
 
     def _job_of(self, record: CallRecord) -> Job:
         """The call's job; a new one without sound where none is open."""
-        return self._find(record.id) or self._add(Paper(self.storage, self._zone, record))
+        job = self._find(record.id)
+        if job is None:
+            paper = Paper(self.storage, self._zone, record, self.envelope(record.id))
+            job = self._add(paper)
+        return job
 
     def _find(self, call_id: str) -> Job | None:
         for job in self._jobs:

@@ -18,11 +18,12 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from recorderd.core.numbers import index_keys, narrow_key, numbers_match
+from recorderd.core.numbers import index_keys, narrow_key, numbers_match, search_keys
 from recorderd.errors import StoreError, UsageError
 from recorderd.store import files
 from recorderd.store.names import ERASED, RECORD
 from recorderd.store.records import read_record, text_record, walk_folders
+from recorderd.store.searchkey import hashed, read_search_key
 from recorderd.units import WallNs
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ class Catalogue:
 
         `number` is the caller's or the one dialled, see core/numbers.py.
         """
-        asked_number = None if number is None else unicodedata.normalize("NFKC", number)
         conditions: dict[str, str | int | None] = {
-            _HAS_KEY: None if asked_number is None else narrow_key(asked_number),
-            "(number_matches(number, ?) OR number_matches(dialled, ?))": asked_number,
             "started_ns >= ?": since,
             "started_ns < ?": until,
             "line = ?": line,
@@ -99,11 +97,26 @@ class Catalogue:
             "disposition = ?": disposition,
         }
         asked = {text: value for text, value in conditions.items() if value is not None}
-        values = [value for text, value in asked.items() for _ in range(text.count("?"))]
-        where = " AND ".join(asked) or "1"
+        texts, values = list(asked), list(asked.values())
+        if number is not None:
+            text, keys = self._has_number(unicodedata.normalize("NFKC", number))
+            texts.append(text)
+            values += keys
+        where = " AND ".join(texts) or "1"
         return self._select(
             f"WHERE {where} ORDER BY started_ns DESC, id DESC LIMIT ?", *values, limit
         )
+
+    def _has_number(self, number: str) -> tuple[str, list[str]]:
+        """The condition that a call has a number, with its values.
+
+        Of a sealed call there is no number to compare: the keyed hash of a key decides.
+        """
+        search_key = read_search_key(self._path.parent)
+        sealed = hashed(search_key, search_keys(number)) if search_key is not None else ()
+        keys = [narrow_key(number), *sealed]
+        marks = ", ".join("?" * len(keys))
+        return _HAS_NUMBER.replace("(?…)", f"({marks})"), [*keys, number, number]
 
     def get(self, text: str) -> Entry:
         """The call with this id, or the only one whose id begins so; UsageError for none or two."""
@@ -201,12 +214,16 @@ _ADD = """INSERT OR REPLACE INTO call
 
 
 _ADD_KEY = "INSERT OR IGNORE INTO number_key (key, id) VALUES (?, ?)"
+_HAS_NUMBER = """id IN (SELECT id FROM number_key WHERE key IN (?…))
+    AND (number_matches(number, ?) OR number_matches(dialled, ?)
+         OR number IS NULL AND dialled IS NULL)"""
 _FORGET_KEYS = "DELETE FROM number_key WHERE id = ?"
-_HAS_KEY = "id IN (SELECT id FROM number_key WHERE key = ?)"
 
 
 def _keys(record: dict[str, Any]) -> frozenset[str]:
-    """The keys under which a call is found by the numbers in its record."""
+    """The keys under which a call is found by the numbers in its record, or by their hashes."""
+    if record.get("sealed") is not None:
+        return frozenset(record["sealed"]["numbers"])
     numbers = (record["caller"]["number"], record["dialled"])
     return frozenset().union(*(index_keys(number) for number in numbers if number))
 

@@ -7,8 +7,11 @@ The order is what makes a power cut harmless; each step can be done again from i
    journals go. Segments that fill up while the call goes on have no tags yet.
 2. When the length is known each segment gets its last name and its tags: a tagged copy is made in
    the same way before the old file goes. Two files of one segment after a cut are the same sound.
-3. `call.json`, then its entries in the ledger with a signed checkpoint, then the row in the
+3. The key of a sealed call, if it is not there yet; `call.json`, then its entries in the ledger with a signed checkpoint, then the row in the
    catalogue, then the draft goes; then the call is acknowledged.
+
+What a sealed call's segments hold is made and checked in memory without a name; only its envelope's
+output comes to the disk, and is read back from there (store/envelope.py).
 
 The writer does this while other lines record; start-up recovery does the same with what it finds.
 """
@@ -16,7 +19,7 @@ The writer does this while other lines record; start-up recovery does the same w
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,9 +30,11 @@ from recorderd.media import codec, tags
 from recorderd.store import files
 from recorderd.store.drafts import draft_path, merge_gaps, save_draft
 from recorderd.store.journal import FRAME_BYTES
+from recorderd.store.locked import locked_segment
 from recorderd.store.names import OPEN, QUARANTINE, sealed_segments, segment_name, segment_tags
 from recorderd.store.records import write_record
 from recorderd.store.spool import find_journals, journal_paths, missing_frames, segment_blocks
+from recorderd.store.vault import destroy_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from recorderd.core.manifest import CallRecord, GapCause
     from recorderd.store.books import Books
     from recorderd.store.drafts import Draft
+    from recorderd.store.envelope import Envelope
     from recorderd.store.journal import JournalInfo
     from recorderd.store.ledger import Ledger
 
@@ -46,7 +52,9 @@ if TYPE_CHECKING:
 class Closing:
     """The last steps of one call, whose draft says how long it is."""
 
-    def __init__(self, directory: Path, zone: tzinfo, draft: Draft, lost: GapCause) -> None:
+    def __init__(
+        self, directory: Path, zone: tzinfo, draft: Draft, envelope: Envelope, lost: GapCause
+    ) -> None:
         """`lost` is the cause to write down for frames that a journal should hold and does not."""
         assert draft.frames is not None
         self.draft = draft
@@ -54,6 +62,7 @@ class Closing:
         self.done = False
         self._directory = directory
         self._zone = zone
+        self._envelope = envelope
         self._lost: GapCause = lost
         self._segments: list[Segment] = []
 
@@ -64,13 +73,16 @@ class Closing:
     def step(self, books: Books) -> None:
         """One step more. Raises StoreError, after which the same step can be tried again."""
         if len(self._segments) < self.draft.segments:
-            self._segments.append(self._finish_segment(len(self._segments)))
+            self._segments.append(self._finish_segment(len(self._segments), books.ledger))
             return
         self._remove_what_came_after()
         if self.draft.is_filed and self.filed is None:
             record = self._final_record()
+            self._envelope.keep()
             file_record(self._directory, self._zone, books, record, self.draft.folder)
             self.filed = record
+        if self._envelope.is_sealed and not self.draft.is_filed:
+            destroy_key(self._directory, self.draft.record.id)
         files.remove_durable(draft_path(self._directory, self.draft.record.id))
         self.done = True
 
@@ -94,24 +106,41 @@ class Closing:
                 with suppress(OSError):  # files of others in it keep it
                     self.folder.rmdir()
 
-    def _finish_segment(self, index: int) -> Segment:
+    def _finish_segment(self, index: int, ledger: Ledger) -> Segment:
         sealed = sealed_segments(self.folder).get(index, [])
         parts = find_journals(self._directory, self.draft.record.id, index)
         if not sealed:
             self.draft = with_missing(self._directory, self.draft, index, parts, self._lost)
+        if self._envelope.is_locked:
+            segment = self._finish_locked(index, sealed, parts, ledger)
+        elif not sealed:
             segment = self._write_final(index, None, partial(self._from_journals, index, parts))
         else:
-            parts = self._checked(index, parts, sealed[0])
-            sound = partial(self._from_sealed, index, sealed[0])
-            segment = self._write_final(index, sealed[0], sound)
+            with self._envelope.unpacked(sealed[0]) as whole:
+                parts = self._checked(index, parts, whole)
+                sound = partial(self._from_sealed, index, whole)
+                segment = self._write_final(index, whole, sound)
         for path in sealed:
             if path.name != segment.file:
                 files.remove_durable(path)
         remove_journals(self._directory, parts)
         return segment
 
+    def _finish_locked(
+        self, index: int, sealed: list[Path], parts: Sequence[JournalInfo], ledger: Ledger
+    ) -> Segment:
+        """A segment of a call that nobody here can open: sealed files stay, blocks are collected."""
+        files.make_directory(self.folder, self._directory)
+        segment = locked_segment(self.folder, self.draft, index, sealed, parts, self._zone)
+        known = ledger.last("segment-sealed", self.draft.record.id, index) or {}
+        if segment.frames == self.draft.segment_frames and index < len(self.draft.sounds):
+            return replace(segment, audio_sha256=self.draft.sounds[index])
+        if (known.get("first_frame"), known.get("frames")) == (segment.first_frame, segment.frames):
+            return replace(segment, audio_sha256=known["audio_sha256"])
+        return segment
+
     def _from_journals(self, index: int, parts: Sequence[JournalInfo]) -> Iterator[bytes]:
-        return segment_blocks(parts, *self.draft.segment_range(index))
+        return segment_blocks(parts, self._envelope, *self.draft.segment_range(index))
 
     def _from_sealed(self, index: int, sealed: Path) -> Iterator[bytes]:
         """Its sound up to the end of the recording: when it was sealed, the end was not known."""
@@ -128,7 +157,8 @@ class Closing:
         are set aside.
         """
         frames = codec.describe(sealed).frames
-        blocks = segment_blocks(parts, self.draft.segment_range(index)[0], frames)
+        first = self.draft.segment_range(index)[0]
+        blocks = segment_blocks(parts, self._envelope, first, frames)
         if not parts or codec.verify_segment(sealed, blocks):
             return parts
         for part in parts:
@@ -141,25 +171,29 @@ class Closing:
         """Give a segment its last name and its tags, durable.
 
         `sound` gives its frames, from the first, at every call; a sealed file that holds just these
-        is copied, not encoded again.
+        (`sealed`, unpacked) is copied, not encoded again.
         """
-        draft = self.draft
+        draft, envelope = self.draft, self._envelope
         first, frames = draft.segment_range(index)
         final = self.folder / segment_name(draft, index, frames, self._zone)
         files.make_directory(self.folder, self._directory)
-        with _temporary(final) as (plain, tagged):
+        part = files.part_path(final)
+        with envelope.bench(part) as tagged:
             if sealed is not None and codec.describe(sealed).frames == frames:
                 tags.write_tagged(sealed, tagged, segment_tags(draft, index, self._zone))
-                files.sync_file(tagged)
-                _require(codec.same_sound(tagged, sealed), final)
+                envelope.pack(tagged, part)
+                with envelope.unpacked(part) as written:
+                    _require(codec.same_sound(written, sealed), final)
                 audio_sha256 = self._sound_of_sealed(index, sealed)
             else:
-                audio_sha256 = _encode(plain, draft, frames, sound())
-                tags.write_tagged(plain, tagged, segment_tags(draft, index, self._zone))
-                files.sync_file(tagged)
-                _require(codec.verify_segment(tagged, sound()), final)
-            sha256 = files.sha256_of(tagged)
-            files.rename_durable(tagged, final)
+                with envelope.bench(_plain_part(final)) as plain:
+                    audio_sha256 = _encode(plain, draft, frames, sound())
+                    tags.write_tagged(plain, tagged, segment_tags(draft, index, self._zone))
+                envelope.pack(tagged, part)
+                with envelope.unpacked(part) as written:
+                    _require(codec.verify_segment(written, sound()), final)
+            sha256 = files.sha256_of(part)
+            files.rename_durable(part, final)
         return Segment(final.name, first, frames, sha256, audio_sha256)
 
     def _sound_of_sealed(self, index: int, sealed: Path) -> str:
@@ -183,7 +217,7 @@ class Closing:
 
 
 def seal_full_segment(
-    directory: Path, zone: tzinfo, draft: Draft, index: int, ledger: Ledger
+    directory: Path, zone: tzinfo, draft: Draft, envelope: Envelope, index: int, ledger: Ledger
 ) -> Draft:
     """Seal a full segment of a call that goes on, and remove its journals. Raises StoreError.
 
@@ -195,11 +229,15 @@ def seal_full_segment(
     folder = directory / draft.folder
     final = folder / segment_name(draft, index, frames, zone)
     files.make_directory(folder, directory)
-    with _temporary(final) as (plain, _):
-        audio_sha256 = _encode(plain, draft, frames, segment_blocks(parts, first, frames))
-        files.sync_file(plain)
-        _require(codec.verify_segment(plain, segment_blocks(parts, first, frames)), final)
-        files.rename_durable(plain, final)
+    part = files.part_path(final)
+    with envelope.bench(part) as plain:
+        sound = segment_blocks(parts, envelope, first, frames)
+        audio_sha256 = _encode(plain, draft, frames, sound)
+        envelope.pack(plain, part)
+        with envelope.unpacked(part) as written:
+            sound = segment_blocks(parts, envelope, first, frames)
+            _require(codec.verify_segment(written, sound), final)
+        files.rename_durable(part, final)
     enter_segment(ledger, draft.record.id, index, first, frames, audio_sha256)
     draft = replace(draft, sounds=(*draft.sounds[:index], audio_sha256))
     save_draft(directory, draft)
@@ -228,7 +266,12 @@ GAPS_ENTERED_MAX = 100
 
 
 def enter_segment(
-    ledger: Ledger, call_id: str, index: int, first_frame: int, frames: int, audio_sha256: str
+    ledger: Ledger,
+    call_id: str,
+    index: int,
+    first_frame: int,
+    frames: int,
+    audio_sha256: str | None,
 ) -> None:
     """Enter a sealed segment, unless it is entered; again where its end was cut since then."""
     data = {
@@ -324,16 +367,9 @@ def set_aside(directory: Path, path: Path) -> None:
     files.fsync_directory(path.parent)
 
 
-@contextmanager
-def _temporary(final: Path) -> Iterator[tuple[Path, Path]]:
-    """Lend two temporary names beside a file, as encoded and as tagged, and clear them away."""
-    plain = files.part_path(final.with_name(final.name + ".plain"))
-    tagged = files.part_path(final)
-    try:
-        yield plain, tagged
-    finally:
-        files.discard(plain)
-        files.discard(tagged)
+def _plain_part(final: Path) -> Path:
+    """The temporary name of a segment before it has its tags."""
+    return files.part_path(final.with_name(final.name + ".plain"))
 
 
 def _encode(target: Path, draft: Draft, frames: int, sound: Iterator[bytes]) -> str:

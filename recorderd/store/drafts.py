@@ -20,6 +20,7 @@ from recorderd.core.manifest import (
     Flash,
     Gap,
     Notice,
+    Sealed,
     Segment,
 )
 from recorderd.errors import StoreError
@@ -142,6 +143,7 @@ def _record(data: dict[str, Any]) -> CallRecord:
     rest["caller"] = _maybe(Caller, rest["caller"])
     rest["notice"] = _maybe(Notice, rest["notice"])
     rest["audio"] = _maybe(Audio, rest["audio"])
+    rest["sealed"] = _sealed(rest["sealed"])
     rest["flashes"] = tuple(Flash(**flash) for flash in rest["flashes"])
     rest["segments"] = tuple(Segment(**segment) for segment in rest["segments"])
     rest["gaps"] = tuple(Gap(**gap) for gap in rest["gaps"])
@@ -149,6 +151,10 @@ def _record(data: dict[str, Any]) -> CallRecord:
         CallWaiting(other["at"], Caller(**other["caller"])) for other in rest["call_waiting"]
     )
     return CallRecord(**rest)
+
+
+def _sealed(data: dict[str, Any] | None) -> Sealed | None:
+    return None if data is None else Sealed(**{**data, "numbers": tuple(data["numbers"])})
 
 
 def _maybe(kind: type, data: dict[str, Any] | None) -> Any:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,10 +35,10 @@ from recorderd.store.names import (
     OPEN,
     QUARANTINE,
     RECORD,
-    VAULT,
     sealed_segments,
 )
 from recorderd.store.records import TOLD, read_json, read_original, read_record, text_record
+from recorderd.store.vault import destroy_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,21 +176,6 @@ def _enter(books: Books, kind: str, data: dict[str, Any]) -> None:
     if books.ledger.last(kind, data["call"]) != data:
         books.ledger.append(kind, **data)
     books.ledger.sync()
-
-
-def destroy_key(directory: Path, call_id: str) -> None:
-    """Destroy the key of a sealed call, if it has one: overwritten first, then removed."""
-    path = directory / VAULT / f"{call_id}.age"
-    if not path.exists():
-        return
-    with files.guarded(path):
-        descriptor = os.open(path, os.O_WRONLY)
-        try:
-            files.write_all(descriptor, bytes(os.fstat(descriptor).st_size))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    files.remove_durable(path)
 
 
 def _remove_rest(directory: Path, folder: Path) -> Iterator[None]:

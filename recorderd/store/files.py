@@ -13,13 +13,13 @@ import fcntl
 import hashlib
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recorderd.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PART = ".part"
 
@@ -177,6 +177,11 @@ def make_directory(path: Path, root: Path) -> None:
         _UNSYNCED.add(level)
         fsync_directory(level.parent)
         _UNSYNCED.discard(level)
+
+
+def path_of(descriptor: int) -> Path:
+    """A path of a file that is open in this process, also of one without a name."""
+    return Path(f"/proc/self/fd/{descriptor}")
 
 
 def remove_parts(directory: Path) -> None:

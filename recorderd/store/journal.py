@@ -5,9 +5,11 @@ JSON with its own CRC-32, then blocks of two kinds, each of them, little-endian,
 
     magic (4 bytes)  first_frame (u64)  frames (u32)  crc32 (u32) of all else in it  payload
 
- "PCM1": `frames` frames of interleaved 16-bit near and far at the record rate. "GAP1":
-where lost frames lie; the payload is the cause in 16 bytes, and their silence is in PCM1 blocks as
-well. The CRC covers the position too: a flipped bit ends the valid prefix and never moves a frame.
+ "PCM1": `frames` frames of interleaved 16-bit near and far at the record rate. "AGE1": the same
+as an age file to the call's own key, after its length (u32); so the valid prefix of a sealed
+journal, too, can be told without any key. "GAP1": where lost frames lie; the payload is the cause in
+16 bytes, and their silence is in the other blocks as well. The CRC covers the position too: a
+flipped bit ends the valid prefix and never moves a frame.
 """
 
 from __future__ import annotations
@@ -30,11 +32,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.store.drafts import Draft
+    from recorderd.store.envelope import Envelope, Opener
 
 VERSION = 1
 FRAME_BYTES = 4  # two channels of 16 bits
 SUFFIX = ".journal"
 BLOCK_FRAMES_MAX = 48_000  # a second at the highest record rate
+
+SEALED_BYTES_MORE_MAX = 4096
+"""An age file to one key is some 230 bytes longer than what is in it."""
 
 HEADER_BYTES_MAX = 16 << 20
 """The header carries the draft with all its gaps, some 60 bytes each: ten lost blocks a second for
@@ -43,7 +49,9 @@ seven hours."""
 _BLOCK = struct.Struct("<4sQII")
 _POSITION = struct.Struct("<4sQI")
 _CAUSE_BYTES = 16
+_SIZE = struct.Struct("<I")
 _PCM = b"PCM1"
+_AGE = b"AGE1"
 _GAP = b"GAP1"
 _CAUSES = {cause.encode().ljust(_CAUSE_BYTES, b"\0"): cause for cause in get_args(GapCause)}
 
@@ -62,15 +70,38 @@ class JournalInfo:
     is_damaged: bool  # valid blocks lie after the prefix: more than the end was lost
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of sound as it is stored."""
+
+    first_frame: int
+    frames: int
+    payload: bytes
+    is_sealed: bool
+
+    def pcm(self, opener: Opener) -> bytes:
+        """Its frames; StoreError where the opener's key is another one."""
+        return opener.open(self.payload) if self.is_sealed else self.payload
+
+
 class Journal:
     """One journal file being written. After its first error it must not be touched again."""
 
-    def __init__(self, directory: Path, draft: Draft, segment: int, part: int, first: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        draft: Draft,
+        envelope: Envelope,
+        segment: int,
+        part: int,
+        first: int,
+    ) -> None:
         """Create the file with its header, all of it durable. `first` is its first frame."""
         name = f"{draft.record.id}_{segment:03d}_{part:02d}{SUFFIX}"
         self.path = directory / "open" / name
         self.segment = segment
         self.first_frame = first
+        self._envelope = envelope
         self._next = first
         self._descriptor: int | None = None
         temp = files.part_path(self.path)
@@ -88,7 +119,11 @@ class Journal:
     def append(self, pcm: bytes) -> None:
         """Write one block of at most BLOCK_FRAMES_MAX frames."""
         frames = len(pcm) // FRAME_BYTES
-        self._write(_block(_PCM, self._next, frames, pcm))
+        payload = self._envelope.seal(pcm)
+        if self._envelope.is_sealed:
+            self._write(_block(_AGE, self._next, frames, _SIZE.pack(len(payload)) + payload))
+        else:
+            self._write(_block(_PCM, self._next, frames, payload))
         self._next += frames
 
     def append_gap(self, gap: Gap) -> None:
@@ -153,7 +188,7 @@ def read_journal(path: Path) -> JournalInfo | None:
                 if isinstance(content, Gap):
                     gaps.append(content)
                 else:
-                    frames += len(content) // FRAME_BYTES
+                    frames += content.frames
                 valid_end = file.tell()
         draft: Draft = header["draft"]
         is_damaged = _has_block_after(file, valid_end)
@@ -176,19 +211,20 @@ def _has_block_after(file: BinaryIO, position: int) -> bool:
     if size - position < _BLOCK.size:
         return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(_PCM, position)
-        while at != -1:
-            file.seek(at + len(_PCM))
-            first = int.from_bytes(file.read(8), "little")
-            file.seek(at)
-            if next(_contents(file, first), None):
-                return True
-            at = data.find(_PCM, at + 1)
+        for magic in (_PCM, _AGE):
+            at = data.find(magic, position)
+            while at != -1:
+                file.seek(at + len(magic))
+                first = int.from_bytes(file.read(8), "little")
+                file.seek(at)
+                if next(_contents(file, first), None):
+                    return True
+                at = data.find(magic, at + 1)
     return False
 
 
-def pcm_blocks(path: Path) -> Iterator[bytes]:
-    """The frames of the valid prefix, in the blocks in which they were written."""
+def sound_blocks(path: Path) -> Iterator[Block]:
+    """The blocks of the valid prefix that hold sound, as they were written."""
     with suppress(OSError), path.open("rb") as file:
         header = _read_header(file)
         if header is not None:
@@ -211,19 +247,31 @@ def _read_header(file: BinaryIO) -> dict[str, Any] | None:
     return header
 
 
-def _contents(file: BinaryIO, first_frame: int) -> Iterator[bytes | Gap]:
-    """PCM payloads and gaps, until the first block that is torn, damaged or out of place."""
+def _contents(file: BinaryIO, first_frame: int) -> Iterator[Block | Gap]:
+    """Sound and gaps, until the first block that is torn, damaged or out of place."""
     expected = first_frame
     while len(head := file.read(_BLOCK.size)) == _BLOCK.size:
         magic, first, frames, crc = _BLOCK.unpack(head)
-        is_gap = magic == _GAP
-        if not is_gap and (magic != _PCM or first != expected or frames > BLOCK_FRAMES_MAX):
+        is_sound = magic in {_PCM, _AGE} and first == expected and frames <= BLOCK_FRAMES_MAX
+        if not is_sound and magic != _GAP:
             return
-        payload = file.read(_CAUSE_BYTES if is_gap else frames * FRAME_BYTES)
+        payload = _payload(file, magic, frames)
         if crc != zlib.crc32(payload, zlib.crc32(_POSITION.pack(magic, first, frames))):
             return
-        if is_gap:
-            yield Gap(first, frames, _CAUSES[payload])
-        else:
+        if is_sound:
             expected += frames
-            yield payload
+            sealed = magic == _AGE
+            yield Block(first, frames, payload[_SIZE.size :] if sealed else payload, sealed)
+        else:
+            yield Gap(first, frames, _CAUSES[payload])
+
+
+def _payload(file: BinaryIO, magic: bytes, frames: int) -> bytes:
+    """What follows a block's head, as far as it is there and not too much to be true."""
+    if magic == _GAP:
+        return file.read(_CAUSE_BYTES)
+    if magic == _PCM:
+        return file.read(frames * FRAME_BYTES)
+    size = file.read(_SIZE.size)
+    limit = frames * FRAME_BYTES + SEALED_BYTES_MORE_MAX
+    return size + file.read(min(int.from_bytes(size, "little"), limit))

@@ -33,7 +33,7 @@ NUMBER_CHARS_MAX = 32
 LINE_CHARS_MAX = 40  # three bytes each at the most, in a file name of at most 255 bytes
 
 _SHORT_DIRECTION = {"inbound": "in", "outbound": "out", "unknown": "unk"}
-_SEGMENT = re.compile(r"_(\d{3,})\.(?:flac|wav)$")
+_SEGMENT = re.compile(r"_(\d{3,})\.(?:(?:flac|wav)(?:\.age)?|tar)$")
 
 
 def call_folder(record: CallRecord, zone: tzinfo) -> str:
@@ -42,8 +42,11 @@ def call_folder(record: CallRecord, zone: tzinfo) -> str:
     return f"{CALLS}/{day:%Y/%m/%d}/{record.id}"
 
 
-def segment_name(draft: Draft, index: int, frames: int, zone: tzinfo) -> str:
-    """The file name of a segment of `frames` frames, by what is known of its call."""
+def segment_name(draft: Draft, index: int, frames: int, zone: tzinfo, form: str = "") -> str:
+    """The file name of a segment of `frames` frames, by what is known of its call.
+
+    `form` is the ending, where it is not that of the sound's format.
+    """
     record = draft.record
     first = index * draft.segment_frames
     start, end = (
@@ -53,10 +56,13 @@ def segment_name(draft: Draft, index: int, frames: int, zone: tzinfo) -> str:
     line = re.sub(r"[^\w-]", "-", record.line)[:LINE_CHARS_MAX]
     direction = _SHORT_DIRECTION[record.direction]
     number = _number_in_name(record)
-    return f"{start}-{end}_{line}_{direction}_{number}_{index:03d}.{draft.format}"
+    suffix = form or (f"{draft.format}.age" if record.sealed else draft.format)
+    return f"{start}-{end}_{line}_{direction}_{number}_{index:03d}.{suffix}"
 
 
 def _number_in_name(record: CallRecord) -> str:
+    if record.sealed:
+        return "sealed"
     number = re.sub(r"[^0-9+*#A-Za-z]", "", other_party(record) or "")[:NUMBER_CHARS_MAX]
     if number:
         return number
@@ -77,7 +83,8 @@ def segment_tags(draft: Draft, index: int, zone: tzinfo) -> SegmentTags:
     first = index * draft.segment_frames
     date = iso(record.reading.wall_at(draft.time_of(first)), zone)
     caller = record.caller
-    number = other_party(record) or (caller.absence if caller else None) or "unknown"
+    unknown = "sealed" if record.sealed else "unknown"
+    number = other_party(record) or (caller.absence if caller else None) or unknown
     name = caller.name if caller and record.direction != "outbound" else None
     return SegmentTags(
         title=f"{record.direction} call {number} on {record.line}, {date}",

@@ -26,6 +26,7 @@ from recorderd.store.books import Books
 from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
 from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
 from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
+from recorderd.store.envelope import LOCKED, PLAIN
 from recorderd.store.journal import SUFFIX, read_journal
 from recorderd.store.ledger import RECORDER, closed_calls
 from recorderd.store.names import CALLS, LEDGER, OPEN, RECORD, sealed_segments
@@ -182,7 +183,8 @@ class _Recovery:
     def _close(self, draft: Draft) -> None:
         if (self._directory / draft.folder).is_dir():
             files.remove_parts(self._directory / draft.folder)
-        closing = Closing(self._directory, self._zone, draft, "cut")
+        envelope = PLAIN if draft.record.sealed is None else LOCKED
+        closing = Closing(self._directory, self._zone, draft, envelope, "cut")
         while not closing.done:
             closing.step(self._books)
 
@@ -213,6 +215,11 @@ class _Recovery:
 
     def _adopt(self, folder: Path) -> None:
         draft = draft_of_folder(folder, self._directory)
+        if draft is None and sealed_segments(folder):
+            raise StoreError(
+                f"{folder}: sealed segments, and no {RECORD}: restore it from a copy; a supervisor "
+                "can open the segments without it"
+            )
         if draft is not None:
             save_draft(self._directory, draft)
             self._close(draft)

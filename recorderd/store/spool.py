@@ -18,8 +18,8 @@ from recorderd.store.journal import (
     SUFFIX,
     Journal,
     JournalInfo,
-    pcm_blocks,
     read_journal,
+    sound_blocks,
 )
 from recorderd.store.names import OPEN
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from recorderd.core.manifest import Gap
     from recorderd.store.drafts import Draft
+    from recorderd.store.envelope import Envelope, Opener
 
 
 class SpoolWriter:
@@ -38,8 +39,9 @@ class SpoolWriter:
     whoever feeds this stops feeding while `flush` fails.
     """
 
-    def __init__(self, directory: Path, draft: Draft) -> None:
+    def __init__(self, directory: Path, draft: Draft, envelope: Envelope) -> None:
         self.draft = draft
+        self._envelope = envelope
         self.full_segments = 0
         self._directory = directory
         self._durable_frames = 0
@@ -94,7 +96,7 @@ class SpoolWriter:
             journal = self._journal_at(position)
             self._write_gaps(journal)
             segment_end = (journal.segment + 1) * self.draft.segment_frames
-            frames = min(BLOCK_FRAMES_MAX, segment_end - position)
+            frames = min(self.draft.rate_hz, BLOCK_FRAMES_MAX, segment_end - position)
             block = bytes(self._pending[self._written : self._written + frames * FRAME_BYTES])
             journal.append(block)
             self._written += len(block)
@@ -109,7 +111,9 @@ class SpoolWriter:
     def _journal_at(self, position: int) -> Journal:
         if self._journal is None:
             segment = position // self.draft.segment_frames
-            self._journal = Journal(self._directory, self.draft, segment, self._part, position)
+            self._journal = Journal(
+                self._directory, self.draft, self._envelope, segment, self._part, position
+            )
             self._gaps_written = len(self.draft.gaps)  # the header has them all
         return self._journal
 
@@ -159,7 +163,9 @@ def find_journals(directory: Path, call_id: str, segment: int | None = None) -> 
     return sorted(found, key=lambda info: (info.first_frame, info.part))
 
 
-def segment_blocks(parts: Sequence[JournalInfo], first: int, frames: int) -> Iterator[bytes]:
+def segment_blocks(
+    parts: Sequence[JournalInfo], opener: Opener, first: int, frames: int
+) -> Iterator[bytes]:
     """Frames `first` up to `first + frames` of a segment, in blocks of a second at most.
 
     `parts` are its journals in the order of their frames; what none of them has is silence.
@@ -167,15 +173,15 @@ def segment_blocks(parts: Sequence[JournalInfo], first: int, frames: int) -> Ite
     position, end = first, first + frames
     for index, part in enumerate(parts):
         limit = min(end, parts[index + 1].first_frame if index + 1 < len(parts) else end)
-        yield from _silence(min(part.first_frame, end) - position)
+        yield from silence(min(part.first_frame, end) - position)
         position = max(position, min(part.first_frame, end))
-        for block in pcm_blocks(part.path):
-            taken = block[: max(0, limit - position) * FRAME_BYTES]
+        for block in sound_blocks(part.path):
+            taken = block.pcm(opener)[: max(0, limit - position) * FRAME_BYTES]
             if not taken:
                 break
             yield taken
             position += len(taken) // FRAME_BYTES
-    yield from _silence(end - position)
+    yield from silence(end - position)
 
 
 def missing_frames(parts: Sequence[JournalInfo], first: int, frames: int) -> list[tuple[int, int]]:
@@ -191,7 +197,8 @@ def missing_frames(parts: Sequence[JournalInfo], first: int, frames: int) -> lis
     return missing
 
 
-def _silence(frames: int) -> Iterator[bytes]:
+def silence(frames: int) -> Iterator[bytes]:
+    """So many silent frames, none for a number below zero."""
     while frames > 0:
         block = min(frames, BLOCK_FRAMES_MAX)
         yield bytes(block * FRAME_BYTES)

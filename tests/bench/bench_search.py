@@ -1,14 +1,16 @@
 """Finding the calls of a number among very many, beside a plain SQLite search over the same rows.
 
-    python -m tests.bench.bench_search [--calls 1000000] [--questions 300]
+    python -m tests.bench.bench_search [--calls 1000000] [--questions 300] [--sealed]
 
 Numbers are random ones of ten digits, each of which calls some times. A question takes its answer
-whole: all rows of it, read and decoded. The peer is what the same database does with LIKE.
+whole: all rows of it, read and decoded. The peer is what the same database does with LIKE, which finds
+nothing where the calls are sealed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import sqlite3
@@ -18,7 +20,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from recorderd.core.numbers import index_keys
 from recorderd.store.catalogue import NAME, Entry, open_catalogue
+from recorderd.store.searchkey import hashed, make_search_key
 from recorderd.units import iso
 from tests.store.calls import CALLER, SITE, WALL, a_record
 
@@ -26,7 +30,21 @@ CALLS_PER_NUMBER = 20
 SECONDS_APART = 90
 
 
-def entries(calls: int, numbers: list[str], folder: Path):
+def plain(number: str, template):
+    return {"caller": {**template["caller"], "number": number}}
+
+
+@functools.cache
+def sealed(number: str, folder: Path):
+    """What a sealed record has in place of a number."""
+    numbers = sorted(hashed(make_search_key(folder), index_keys(number)))
+    return {
+        "caller": dict.fromkeys(("number", "name", "absence", "source", "raw")),
+        "sealed": {"party": "A" * 1100, "vault": f"vault/{'0' * 16}.age", "numbers": numbers},
+    }
+
+
+def entries(calls: int, numbers: list[str], folder: Path, *, is_sealed: bool):
     from zoneinfo import ZoneInfo
 
     zone = ZoneInfo(SITE.time_zone)
@@ -35,12 +53,9 @@ def entries(calls: int, numbers: list[str], folder: Path):
     for index in range(calls):
         call_id = f"{index:016x}"
         started = iso(WALL + index * SECONDS_APART * 1_000_000_000, zone)
-        record = {
-            **template,
-            "id": call_id,
-            "started_at": started,
-            "caller": {**template["caller"], "number": choice.choice(numbers)},
-        }
+        number = choice.choice(numbers)
+        record = {**template, "id": call_id, "started_at": started}
+        record |= sealed(number, folder) if is_sealed else plain(number, template)
         yield Entry(record, folder / "calls/2026/11/23" / call_id)
 
 
@@ -62,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument("--sealed", action="store_true")
     options = parser.parse_args()
     choice = random.Random(1)
     count = max(1, options.calls // CALLS_PER_NUMBER)
@@ -70,7 +86,7 @@ def main() -> None:
         folder = Path(name)
         path = folder / NAME
         with closing(open_catalogue(path)) as catalogue:
-            catalogue.add_all(entries(options.calls, numbers, folder))
+            catalogue.add_all(entries(options.calls, numbers, folder, is_sealed=options.sealed))
         asked = choice.choices(numbers, k=options.questions)
         print(f"{options.calls} calls, {count} numbers, {path.stat().st_size / 1e6:.0f} MB")
         print(f"{'ms a question':36} {'median':>8} {'p99':>8} {'rows each':>10}")

@@ -298,7 +298,7 @@ ADDITIONS = [
     ),
     (
         '["a\\nb"]',
-        '30: "a\\nb": unknown key; allowed here: site, storage, retention, line, archive, ',
+        '30: "a\\nb": unknown key; allowed here: site, storage, retention, seal, line, archive, ',
     ),
     ("[line.audio.x]", "30: line.audio.x: unknown key"),
     ("[[retention]]\ndays = 3", "30: retention.name: missing; allowed: ASCII letters"),

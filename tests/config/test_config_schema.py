@@ -14,7 +14,7 @@ from recorderd.cli.check import check
 from recorderd.config import values
 from recorderd.config.files import DATA, EXAMPLE
 from recorderd.config.keys import FILE
-from recorderd.config.kinds import Choice, Number
+from recorderd.config.kinds import Choice, Number, Switch, Texts
 from recorderd.config.schema import json_schema
 
 SCHEMA = DATA / "recorderd.schema.json"
@@ -22,6 +22,7 @@ VALUES = {
     "site": values.Site,
     "storage": values.Storage,
     "retention": values.RetentionClass,
+    "seal": values.Seal,
     "line": values.Line,
     "audio": values.LineAudio,
     "hook": values.Hook,
@@ -112,7 +113,9 @@ def test_the_example_shows_every_key():
 
 def test_all_that_is_switched_off_in_the_example_is_right_too(problems_of):
     text, _, simulation = everything_on().partition("[simulation]")
-    assert problems_of(text) == []
+    placeholders = [problem for problem in problems_of(text) if "seal.recipients" in problem]
+    assert len(placeholders) == 2
+    assert problems_of(text) == placeholders
     assert 'script = "office-day.line"' in simulation
 
 
@@ -125,8 +128,12 @@ def test_the_example_explains_each_key_with_its_range_and_default(table, key):
         assert key.unit in words or key.unit == "channel"
     if isinstance(key, Choice):
         assert all(str(choice) in words for choice in key.choices)
+    if isinstance(key, Texts):
+        assert f"1 to {key.most}" in words
+    if isinstance(key, Switch):
+        assert key.allowed in words
     if key.needed == "never" and (table.name, key.name) != ("ring", "pin"):
-        default = f'"{key.default}"' if isinstance(key.default, str) else str(key.default)
+        default = json.dumps(key.default)
         assert re.search("Default", words)
         assert key.default is None or f"Default {default}" in words
     else:

@@ -1,6 +1,7 @@
 """A kill at every call by which the recorder changes its disk, from its start to its end.
 
     python -m tests.faults.kills [--every K] [--seed N] [--only SYSCALL] [--mutant NAME] [--until-broken]
+        [--sealed]
 
 `--every K` takes every K-th call only, beginning at one that the seed picks. Exit 0 when nothing was
 broken, 1 when something was.
@@ -9,12 +10,14 @@ broken, 1 when something was.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from random import Random
 
+from tests.faults.life import SEALED
 from tests.faults.mutants import MUTANTS
 from tests.faults.survey import judge
 from tests.faults.traced import SYSCALLS, config_of, count, reference_life, strace, told_in
@@ -36,7 +39,10 @@ def main() -> int:
     parser.add_argument("--only", choices=SYSCALLS)
     parser.add_argument("--mutant", choices=MUTANTS)
     parser.add_argument("--until-broken", action="store_true")
+    parser.add_argument("--sealed", action="store_true")
     options = parser.parse_args()
+    if options.sealed:
+        os.environ[SEALED] = "1"
     began, kills, broken, lost_s = time.monotonic(), 0, [], [0.0]
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="kills-") as name:
         root = Path(name)

@@ -80,6 +80,17 @@ driver = "sim"
 [line.ring]
 """
 
+SEALED = "RECORDERD_TEST_SEALED"
+"""Set in the environment: every life seals its calls."""
+
+SUPERVISOR = "AGE-SECRET-KEY-1LDRZUVE7PPV4F5Y5JE2FWA94N5UC7GM2KF3P5ETQHEXRDQ6G3AZQZUK9QF"
+"""Opens what these lives seal; of no use anywhere else."""
+
+SEAL = """[seal]
+recipients = ["age18kwv6ru44ywsa5gfqpu340j029xc76nf0ck0tdwwdqc9qmue539qzuvv8u"]
+allow_single_recipient = true
+"""
+
 CHANNELS = {"front": (0, 1), "back": (2, 3)}
 """Of the card, by line."""
 
@@ -114,7 +125,8 @@ DAYS = {
 
 def prepare(folder: Path, directory: Path, day: Day) -> Config:
     """The files that a life needs."""
-    (folder / "recorderd.toml").write_text(CONFIG.format(directory=directory), "utf-8")
+    text = CONFIG.format(directory=directory) + (SEAL if SEALED in os.environ else "")
+    (folder / "recorderd.toml").write_text(text, "utf-8")
     (folder / "day.line").write_text(day.script, "utf-8")
     directory.mkdir(exist_ok=True)
     return load(folder / "recorderd.toml")

@@ -1,9 +1,10 @@
 """Power cuts: a life on a disk that loses what was not synced, and a judgement of what is left.
 
-    python -m tests.faults.power_cuts --cuts 1000 [--seed N] [--mid-call]
+    python -m tests.faults.power_cuts --cuts 1000 [--seed N] [--mid-call] [--sealed]
     python -m tests.faults.power_cuts --cuts 100 --mutant NAME [--until-broken]
 
 `--mid-call` counts only cuts in the middle of a call, and keeps nothing that was not synced.
+`--sealed` lets the recorder seal its calls; what is left is opened with the supervisor's key.
 
 Exit 0 when nothing was broken, 1 when something was.
 """
@@ -26,7 +27,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.faults.disk import SURVIVORS
-from tests.faults.life import DAYS, live, prepare
+from tests.faults.life import DAYS, SEALED, live, prepare
 from tests.faults.mutants import MUTANTS, mutated
 from tests.faults.powerfs import CUT, OPERATIONS, SYNCED, mounted
 from tests.faults.survey import Findings, Reference, Told, judge
@@ -233,7 +234,10 @@ def main() -> int:
     parser.add_argument("--mid-call", action="store_true")
     parser.add_argument("--mutant", choices=MUTANTS)
     parser.add_argument("--until-broken", action="store_true")
+    parser.add_argument("--sealed", action="store_true")
     options = parser.parse_args()
+    if options.sealed:
+        os.environ[SEALED] = "1"
     began = time.monotonic()
     plan = Plan(options.cuts, options.seed, options.mid_call, options.until_broken)
     tally = run(plan, options.mutant)

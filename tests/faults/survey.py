@@ -20,15 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.core import chain
 from recorderd.errors import RecorderdError
-from recorderd.media.codec import decode_blocks
 from recorderd.sim.clock import VIRTUAL_START
+from recorderd.store.age import Identities
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.envelope import PLAIN
 from recorderd.store.journal import FRAME_BYTES, read_journal
 from recorderd.store.ledger import chain_lines, open_recorder_ledger
 from recorderd.store.recovery import recover
 from recorderd.store.signing import is_signed
+from recorderd.store.sound import segment_sound
+from recorderd.store.vault import opened_key
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
-from tests.faults.life import CHANNELS, RATE
+from tests.faults.life import CHANNELS, RATE, SUPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -141,11 +144,17 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 def sound_of(folder: Path, record: dict[str, Any]) -> bytes:
-    whole = array("h")
-    for segment in record["segments"]:
-        for block in decode_blocks(folder / segment["file"]):
-            whole.frombytes(block)
-    return whole.tobytes()
+    """Of a sealed call as its supervisor hears it."""
+    opener = PLAIN
+    if record["sealed"] is not None:
+        opener = opened_key(folder.parents[4], record["id"], Identities([SUPERVISOR]))
+    return b"".join(
+        block
+        for segment in record["segments"]
+        for block in segment_sound(
+            folder / segment["file"], segment["first_frame"], segment["frames"], opener
+        )
+    )
 
 
 def file_hashes(directory: Path) -> dict[str, str]:
@@ -333,7 +342,8 @@ def deleted_breaches(
     after = file_hashes(directory)
     filed = {name.rpartition("/")[0] for name in before if name.endswith("/call.json")}
     for name, digest in before.items():
-        is_final = name == "keys/device.key" or name.rpartition("/")[0] in filed
+        is_key = name in {"keys/device.key", "keys/search.key"} or name.startswith("vault/")
+        is_final = is_key or name.rpartition("/")[0] in filed
         if is_final and not name.endswith(".part") and after.get(name) != digest:
             yield f"{name} was changed or deleted"
     for name, content in ledger.items():

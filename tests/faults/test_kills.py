@@ -10,9 +10,10 @@ from tests.softcard import require
 pytestmark = pytest.mark.faults
 
 
-def test_a_kill_at_any_call_breaks_no_promise():
+@pytest.mark.parametrize("options", [(), ("--sealed",)], ids=["plain", "sealed"])
+def test_a_kill_at_any_call_breaks_no_promise(options):
     require(("strace",), "a kill at a chosen call")
-    code, said = proof("kills", "--every", sized(12, 1))
+    code, said = proof("kills", *options, "--every", sized(12, 1))
     print(said)
     assert code == 0, said
 

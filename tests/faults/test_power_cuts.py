@@ -21,9 +21,10 @@ def test_a_power_cut_at_any_moment_breaks_no_promise():
     assert code == 0, said
 
 
-def test_a_power_cut_in_mid_call_costs_two_seconds_at_most():
+@pytest.mark.parametrize("options", [(), ("--sealed",)], ids=["plain", "sealed"])
+def test_a_power_cut_in_mid_call_costs_two_seconds_at_most(options):
     require(("fusermount3",), "the file system that loses power")
-    code, said = proof("power_cuts", "--mid-call", "--cuts", sized(40, 200))
+    code, said = proof("power_cuts", "--mid-call", *options, "--cuts", sized(40, 200))
     print(said)
     assert code == 0, said
 

@@ -35,9 +35,14 @@ def folder():
         yield path
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "sealed"])
+def is_sealed(request):
+    return request.param
+
+
 @pytest.fixture
-def office(folder):
-    return Office(folder)
+def office(folder, is_sealed):
+    return Office(folder, is_sealed=is_sealed)
 
 
 @contextmanager
@@ -123,8 +128,8 @@ def test_a_failed_file_is_never_written_or_synced_again(office):
     assert office.frames() == expected(8 * RATE, 12 * RATE)
 
 
-def test_what_the_ring_could_not_hold_is_a_gap_of_the_disk_s(folder):
-    office = Office(folder, card=CountingCard(ring_s=6))
+def test_what_the_ring_could_not_hold_is_a_gap_of_the_disk_s(folder, is_sealed):
+    office = Office(folder, card=CountingCard(ring_s=6), is_sealed=is_sealed)
     office.run_to(10.2)
     record = office.open()
     office.run_to(14.0)
@@ -140,8 +145,8 @@ def test_what_the_ring_could_not_hold_is_a_gap_of_the_disk_s(folder):
     assert len(office.failures) == 1
 
 
-def test_a_call_that_the_disk_refused_whole_has_a_record_that_says_so(folder):
-    office = Office(folder, card=CountingCard(ring_s=3))
+def test_a_call_that_the_disk_refused_whole_has_a_record_that_says_so(folder, is_sealed):
+    office = Office(folder, card=CountingCard(ring_s=3), is_sealed=is_sealed)
     with disk_refuses(["write", "mkdir"], errno.ENOSPC):
         office.run_to(10.2)
         record = office.open()

@@ -21,16 +21,23 @@ from recorderd.core.manifest import (
     SaveDraft,
 )
 from recorderd.events import Caller, RecordingFiled, WriteFailed
-from recorderd.media.codec import decode_blocks
 from recorderd.ports import LostFrames
 from recorderd.recording.writer import Writer
+from recorderd.store.age import Identities, new_identity
 from recorderd.store.books import Books
+from recorderd.store.callkey import Sealer
+from recorderd.store.closing import sound_hash
+from recorderd.store.envelope import PLAIN, plain_envelope
 from recorderd.store.ledger import RECORDER, Ledger, chain_lines
 from recorderd.store.recovery import recover
 from recorderd.store.signing import DeviceKey
+from recorderd.store.sound import segment_sound
+from recorderd.store.vault import opened_key, with_party
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 
 RATE = 8000
+SUPERVISORS = (new_identity(), new_identity())
+RECIPIENTS = tuple(recipient for _, recipient in SUPERVISORS)
 KEY = DeviceKey.generate()
 SITE = Site("test-office", "JP", "Asia/Tokyo")
 WALL = WallNs(1_795_427_100 * NS_PER_S)  # 2026-11-23T18:45:00+09:00
@@ -147,7 +154,9 @@ OFFICES: list[Office] = []
 class Office:
     """A writer over counting cards; `run_to` lets virtual time pass, half a second a pump."""
 
-    def __init__(self, folder, lines=None, segment_s=5, file_format="flac", card=None):
+    def __init__(
+        self, folder, lines=None, segment_s=5, file_format="flac", card=None, *, is_sealed=False
+    ):
         self.directory = folder
         self.storage = Storage(folder, file_format, segment_s, 180, 500)
         self.card = card or CountingCard()
@@ -157,7 +166,13 @@ class Office:
         self.ledger = self.open_ledger()
         self.books = Books(folder, self.ledger)
         self.writer = Writer(
-            self.storage, SITE, self.lines, self.books, self.posts.append, lambda: at(self.now_s)
+            self.storage,
+            SITE,
+            self.lines,
+            self.books,
+            Sealer(folder, RECIPIENTS).envelope if is_sealed else plain_envelope,
+            self.posts.append,
+            lambda: at(self.now_s),
         )
         OFFICES.append(self)
 
@@ -243,14 +258,31 @@ class Office:
         (folder,) = [folder for folder in self.folders() if folder.name == call_id]
         return folder, json.loads((folder / "call.json").read_text("utf-8"))
 
+    def opener(self, record):
+        """What opens a call: nothing, or the second supervisor's key."""
+        if record["sealed"] is None:
+            return PLAIN
+        return opened_key(self.directory, record["id"], Identities([SUPERVISORS[1][0]]))
+
+    def opened(self, call_id="call-1"):
+        """The record of a call as its supervisor sees it."""
+        _, record = self.call(call_id)
+        return with_party(record, self.opener(record))
+
     def frames(self, call_id="call-1"):
         """All frames of a call's segments, joined, as (near, far) pairs; checks the record."""
         folder, record = self.call(call_id)
+        opener = self.opener(record)
         joined = array("h")
         for segment in record["segments"]:
             assert segment["first_frame"] == len(joined) // 2
-            for block in decode_blocks(folder / segment["file"]):
-                joined.frombytes(block)
+            whole = array("h")
+            place = folder / segment["file"]
+            for block in segment_sound(place, len(joined) // 2, segment["frames"], opener):
+                whole.frombytes(block)
+            if segment["audio_sha256"] is not None:
+                assert sound_hash([whole.tobytes()]) == segment["audio_sha256"]
+            joined += whole
             assert segment["first_frame"] + segment["frames"] == len(joined) // 2
         assert record["audio"]["frames"] == len(joined) // 2
         return list(zip(joined[::2], joined[1::2], strict=True))

@@ -117,7 +117,7 @@ class Machine:
         return operation
 
     def _synced(self, descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        path = Path(f"/proc/self/fd/{descriptor}")  # leads also to a file without a name
         inode = os.fstat(descriptor).st_ino
         if path.is_dir():
             self._names[inode] = {entry.name: entry.inode() for entry in os.scandir(path)}

@@ -21,7 +21,8 @@ from recorderd.store.drafts import (
     merge_gaps,
     save_draft,
 )
-from recorderd.store.journal import Journal, pcm_blocks, read_journal
+from recorderd.store.envelope import PLAIN
+from recorderd.store.journal import Journal, read_journal, sound_blocks
 from recorderd.store.spool import SpoolWriter, find_journals, missing_frames, segment_blocks
 from tests.store.calls import CALLER, a_record, at, in_memory
 
@@ -49,7 +50,7 @@ def pcm(first, frames):
 
 def a_journal(folder):
     """A header, three blocks of sound with a gap between them; its bytes and block ends."""
-    journal = Journal(folder, DRAFT, 0, 0, 0)
+    journal = Journal(folder, DRAFT, PLAIN, 0, 0, 0)
     ends = []
     for first, frames in ((0, 7), (7, 5), (12, 9)):
         journal.append(pcm(first, frames))
@@ -60,7 +61,7 @@ def a_journal(folder):
 
 
 def sound_of(path):
-    return b"".join(pcm_blocks(path))
+    return b"".join(block.payload for block in sound_blocks(path))
 
 
 # ------------------------------------------------------------ one file
@@ -143,7 +144,7 @@ def test_a_recording_survives_any_failures_of_the_disk(pieces, refused):
     """Writes that fail, whichever they are, cost nothing as long as later ones succeed."""
     with in_memory() as folder:
         (folder / "open").mkdir()
-        spool = SpoolWriter(folder, DRAFT)
+        spool = SpoolWriter(folder, DRAFT, PLAIN)
         count = 0
 
         def sometimes(real):
@@ -168,7 +169,7 @@ def test_a_recording_survives_any_failures_of_the_disk(pieces, refused):
             parts = find_journals(folder, "call-1", segment)
             frames = min(50, total - segment * 50)
             assert missing_frames(parts, segment * 50, frames) == []
-            assert b"".join(segment_blocks(parts, segment * 50, frames)) == pcm(
+            assert b"".join(segment_blocks(parts, PLAIN, segment * 50, frames)) == pcm(
                 segment * 50, frames
             )
 
@@ -199,7 +200,7 @@ def test_not_more_than_a_second_is_ever_at_risk(folder):
     with patch.object(
         os, "fdatasync", lambda descriptor: (synced.append(spool.frames), real(descriptor))
     ):
-        spool = SpoolWriter(folder, replace(DRAFT, segment_frames=60 * RATE))
+        spool = SpoolWriter(folder, replace(DRAFT, segment_frames=60 * RATE), PLAIN)
         for _ in range(20):
             spool.append(pcm(spool.frames, RATE // 2), [])
             spool.flush(RATE // 2)
@@ -208,18 +209,18 @@ def test_not_more_than_a_second_is_ever_at_risk(folder):
 
 
 def test_missing_parts_are_silence_and_are_told(folder):
-    Journal(folder, DRAFT, 0, 0, 0).append(pcm(0, 10))
-    Journal(folder, DRAFT, 0, 1, 20).append(pcm(20, 10))
+    Journal(folder, DRAFT, PLAIN, 0, 0, 0).append(pcm(0, 10))
+    Journal(folder, DRAFT, PLAIN, 0, 1, 20).append(pcm(20, 10))
     parts = find_journals(folder, "call-1", 0)
     assert missing_frames(parts, 0, 50) == [(10, 10), (30, 20)]
-    joined = b"".join(segment_blocks(parts, 0, 50))
+    joined = b"".join(segment_blocks(parts, PLAIN, 0, 50))
     assert joined == pcm(0, 10) + bytes(40) + pcm(20, 10) + bytes(80)
 
 
 def test_journals_of_calls_with_alike_names_are_kept_apart(folder):
     for call_id in ("call", "call_1", "call_1_000"):
         draft = replace(DRAFT, record=replace(FULL, id=call_id))
-        Journal(folder, draft, 1, 0, 50).close()
+        Journal(folder, draft, PLAIN, 1, 0, 50).close()
     for call_id in ("call", "call_1", "call_1_000"):
         (info,) = find_journals(folder, call_id)
         assert info.draft.record.id == call_id

@@ -40,10 +40,12 @@ LOST_S_MAX = 2.0
 class Day:
     """A short day: a call with a late caller ID, a closure, a missed call, a call that goes on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_sealed: bool) -> None:
         card = CountingCard(rate_hz=RATE)
         line = audio(RATE, pre_roll_ms=500, capture_rate_hz=RATE)
-        self.office = Office(folder, {"front": (card, line)}, segment_s=2, card=card)
+        self.office = Office(
+            folder, {"front": (card, line)}, segment_s=2, card=card, is_sealed=is_sealed
+        )
         self.is_abandoned = False
 
     def run(self) -> None:
@@ -161,10 +163,10 @@ def contents_of(folder):
     }
 
 
-def killed_day(folder, operation):
+def killed_day(folder, operation, *, is_sealed):
     """A day that ended at a file operation; None where it had fewer."""
     (folder / "disk").mkdir()
-    day, machine = Day(folder / "disk"), Machine(folder / "disk")
+    day, machine = Day(folder / "disk", is_sealed=is_sealed), Machine(folder / "disk")
     machine.kill_at = operation
     try:
         with machine.installed():
@@ -176,22 +178,23 @@ def killed_day(folder, operation):
     return None
 
 
-def operations_of_a_day():
+def operations_of_a_day(*, is_sealed):
     with in_memory() as folder:
         (folder / "disk").mkdir()
-        machine, day = Machine(folder / "disk"), Day(folder / "disk")
+        machine, day = Machine(folder / "disk"), Day(folder / "disk", is_sealed=is_sealed)
         with machine.installed():
             day.run()
         day.office.writer.close()
         return machine.log
 
 
-def test_killed_at_every_operation_of_a_day():
-    operations = len(operations_of_a_day())
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
+def test_killed_at_every_operation_of_a_day(is_sealed):
+    operations = len(operations_of_a_day(is_sealed=is_sealed))
     assert operations > 200
     for operation in range(1, operations + 1):
         with in_memory() as folder:
-            killed = killed_day(folder, operation)
+            killed = killed_day(folder, operation, is_sealed=is_sealed)
             assert killed is not None
             day, machine = killed
             for left in LEFT:
@@ -205,11 +208,13 @@ def test_killed_at_every_operation_of_a_day():
                     assert "closure" not in {folder.name for folder in office.folders()}
 
 
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
 @pytest.mark.parametrize("share", [0.15, 0.45, 1.0])
-def test_recovery_killed_at_every_operation_comes_to_the_same_end(share):
+def test_recovery_killed_at_every_operation_comes_to_the_same_end(share, is_sealed):
     """The day is killed in a call with late ID, in its closing, and in the last call."""
     with in_memory() as folder:
-        day, machine = killed_day(folder, round(len(operations_of_a_day()) * share))
+        operations = len(operations_of_a_day(is_sealed=is_sealed))
+        day, machine = killed_day(folder, round(operations * share), is_sealed=is_sealed)
         once = remains_of(machine, folder / "once", "cut")
         once.recover()
         wanted = contents_of(once.directory)

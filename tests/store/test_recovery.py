@@ -24,9 +24,17 @@ def folder():
 
 
 @pytest.fixture
-def office(folder):
+def is_sealed():
+    return False
+
+
+both = pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
+
+
+@pytest.fixture
+def office(folder, is_sealed):
     """A call from 10.0 that still goes on at 21.0: two sealed segments, and three seconds more."""
-    office = Office(folder)
+    office = Office(folder, is_sealed=is_sealed)
     office.run_to(10.2)
     office.open(a_record(caller=CALLER))
     office.run_to(21.0)
@@ -64,8 +72,9 @@ def test_the_tags_of_a_cut_call_are_whole(office):
     assert (tags["TRACKNUMBER"], tags["TRACKTOTAL"], tags["ARTIST"]) == ("1", "3", "TANAKA")
 
 
-def test_gaps_before_the_cut_are_kept(folder):
-    office = Office(folder)
+@both
+def test_gaps_before_the_cut_are_kept(folder, is_sealed):
+    office = Office(folder, is_sealed=is_sealed)
     office.run_to(10.2)
     office.open()
     office.run_to(12.0)
@@ -87,6 +96,7 @@ def test_gaps_before_the_cut_are_kept(folder):
     assert office.frames() == expected(8 * RATE, 12 * RATE, gaps)
 
 
+@both
 def test_recovery_twice_is_recovery_once(office):
     office.recover()
     before = office.call()
@@ -95,6 +105,7 @@ def test_recovery_twice_is_recovery_once(office):
     assert office.call() == before
 
 
+@both
 def test_a_torn_end_is_cut_off_and_goes(office):
     path = journal_of(office)
     path.write_bytes(path.read_bytes()[:-1000])
@@ -105,6 +116,7 @@ def test_a_torn_end_is_cut_off_and_goes(office):
     assert quarantined(office) == []
 
 
+@both
 def test_a_damaged_journal_gives_its_beginning_and_is_kept_aside(office):
     path = journal_of(office)
     content = bytearray(path.read_bytes())
@@ -138,6 +150,7 @@ def test_damage_in_a_segment_before_the_last_keeps_the_time_true(folder):
     assert quarantined(office) == [path.name]
 
 
+@both
 def test_a_journal_with_an_unreadable_header_is_set_aside_and_told(office):
     path = journal_of(office)
     path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:])
@@ -185,8 +198,9 @@ def test_a_lost_record_of_a_filed_call_is_made_again(folder, file_format):
     assert office.frames() == expected(8 * RATE, round(9.5 * RATE))
 
 
-def test_a_call_of_which_nothing_was_kept_is_told(folder):
-    office = Office(folder)
+@both
+def test_a_call_of_which_nothing_was_kept_is_told(folder, is_sealed):
+    office = Office(folder, is_sealed=is_sealed)
     office.card.alive = False
     office.run_to(10.2)
     office.open()
@@ -199,8 +213,9 @@ def test_a_call_of_which_nothing_was_kept_is_told(folder):
     assert [path.name for path in place.iterdir()] == ["call.json"]
 
 
-def test_a_forbidden_call_is_filed_with_its_reason(folder):
-    office = Office(folder)
+@both
+def test_a_forbidden_call_is_filed_with_its_reason(folder, is_sealed):
+    office = Office(folder, is_sealed=is_sealed)
     office.run_to(10.2)
     record = office.open()
     office.run_to(12.0)
@@ -213,6 +228,7 @@ def test_a_forbidden_call_is_filed_with_its_reason(folder):
     assert [path.name for path in place.iterdir()] == ["call.json"]
 
 
+@both
 def test_a_draft_that_outlived_its_filing_goes(office):
     draft = draft_path(office.directory, "call-1")
     content = draft.read_bytes()
@@ -225,8 +241,9 @@ def test_a_draft_that_outlived_its_filing_goes(office):
     assert office.left_open() == []
 
 
-def test_rows_are_added_and_taken_away(folder):
-    office = Office(folder)
+@both
+def test_rows_are_added_and_taken_away(folder, is_sealed):
+    office = Office(folder, is_sealed=is_sealed)
     office.whole_call(10.0, 13.0)
     other = a_record("call-2", started=20.0, disposition="missed", ended_at=at(25))
     office.file(other)
@@ -241,6 +258,7 @@ def test_rows_are_added_and_taken_away(folder):
     assert (report.reindexed.added, report.reindexed.removed) == (("call-1",), ("call-2",))
 
 
+@both
 def test_unfinished_temporary_files_go(office):
     place = next(office.directory.glob("calls/*/*/*/call-1"))
     empty = place.parent / "call-9"
@@ -289,6 +307,7 @@ def test_a_state_directory_that_is_not_there_is_said_to_be_missing(folder):
         office.recover()
 
 
+@both
 def test_strange_files_in_the_store_hurt_nobody(office):
     (office.directory / "open/notes.txt").write_text("hello")
     (office.directory / "open/x.journal").write_bytes(b"")

@@ -1,0 +1,181 @@
+"""The vault: for each sealed call one small file, `vault/<call-id>.age`, that holds its key.
+
+The key is encrypted to the supervisors, so this box can write it, and destroy it, and not read it.
+Everything else of the call, wherever it was copied, is encrypted to that key alone. So a new
+supervisor costs a few hundred bytes a call, not its sound; and where the file is destroyed, every
+copy of the call is unreadable for ever.
+
+Whoever replaces or destroys a file here holds the vault's lock: otherwise a rewrap could bring back
+a key that had just been destroyed.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from recorderd.errors import StoreError
+from recorderd.store import files
+from recorderd.store.names import VAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from recorderd.store.age import Identities, Recipients
+    from recorderd.store.envelope import Opener
+
+SUFFIX = ".age"
+KEY_BYTES_MAX = 65_536
+
+
+def key_name(call_id: str) -> str:
+    """The file of a call's key, relative to the state directory."""
+    return f"{VAULT}/{call_id}{SUFFIX}"
+
+
+def keys_in(directory: Path) -> list[Path]:
+    """The key files of all calls that can still be opened by somebody. Raises StoreError."""
+    vault = directory / VAULT
+    if not vault.is_dir():
+        return []
+    with files.guarded(vault):
+        return sorted(
+            path
+            for path in vault.iterdir()
+            if path.suffix == SUFFIX and not files.is_part(path.name)
+        )
+
+
+def keep_key(directory: Path, call_id: str, wrapped: bytes) -> None:
+    """Make a call's key durable, already encrypted. It never takes the place of another."""
+    path = directory / key_name(call_id)
+    files.make_directory(path.parent, directory)
+    if path.exists():
+        with files.guarded(path):
+            there = path.read_bytes()
+        if there != wrapped:
+            message = f"{path}: a key of another call of this name; it is not overwritten"
+            raise StoreError(message)
+    files.write_durable(path, wrapped)
+
+
+def destroy_key(directory: Path, call_id: str) -> None:
+    """Make a sealed call unreadable for everybody, for ever; one without a key is that already.
+
+    The file is overwritten before it is removed. A flash memory may keep the old page somewhere
+    inside until it is used again: whoever must rule that out destroys the medium.
+    """
+    path = directory / key_name(call_id)
+    if not path.parent.is_dir():
+        return
+    with _locked(directory):
+        if path.exists():
+            _overwrite(path)
+        files.remove_durable(path)
+
+
+def _overwrite(path: Path) -> None:
+    with files.guarded(path):
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            files.write_all(descriptor, bytes(os.fstat(descriptor).st_size))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def rewrap_key(directory: Path, path: Path, identities: Identities, to: Recipients) -> bool:
+    """Encrypt a key anew, to other supervisors; False where no identity opens it.
+
+    The old file is complete until the new one is, and is overwritten then.
+    """
+    with _locked(directory):
+        if not path.exists():
+            return True  # destroyed meanwhile, and to stay so
+        try:
+            key = _decrypted(path, identities)
+        except ValueError:
+            return False
+        with files.guarded(path):
+            old = os.open(path, os.O_WRONLY)
+        try:
+            files.write_durable(path, to.encrypt(key))
+            with files.guarded(path):
+                files.write_all(old, bytes(os.fstat(old).st_size))
+                os.fsync(old)
+        finally:
+            os.close(old)
+    return True
+
+
+def is_opened_by(path: Path, identities: Identities) -> bool:
+    """Whether one of the identities opens a call's key."""
+    try:
+        _decrypted(path, identities)
+    except ValueError:
+        return False
+    return True
+
+
+def opened_key(directory: Path, call_id: str, identities: Identities) -> Opener:
+    """What opens a sealed call, for who has a supervisor's identity. Raises StoreError."""
+    from recorderd.store.callkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
+
+    path = directory / key_name(call_id)
+    if not path.exists():
+        raise StoreError(f"{path}: not there: the key was destroyed, and nobody can open this call")
+    try:
+        return OpenedKey(_decrypted(path, identities).decode("ascii").strip())
+    except ValueError as error:
+        message = f"{path}: this identity does not open it ({error}); use another supervisor's"
+        raise StoreError(message) from error
+
+
+def with_party(record: dict[str, Any], opener: Opener) -> dict[str, Any]:
+    """A call's record as it would be, had the call been kept in plain; StoreError where it cannot be.
+
+    `record` is a call record as JSON, plain or sealed.
+    """
+    if record.get("sealed") is None:
+        return record
+    try:
+        party = json.loads(opener.open(base64.b64decode(record["sealed"]["party"])))
+        waiting = zip(record["call_waiting"], party["call_waiting"], strict=True)
+        return {
+            **record,
+            "caller": party["caller"],
+            "dialled": party["dialled"],
+            "call_waiting": [{**item, "caller": caller} for item, caller in waiting],
+            "sealed": None,
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"call {record['id']}: its sealed numbers are damaged ({error!r})"
+        raise StoreError(message) from error
+
+
+def _decrypted(path: Path, identities: Identities) -> bytes:
+    with files.guarded(path), path.open("rb") as file:
+        data = file.read(KEY_BYTES_MAX)
+    return identities.decrypt(data)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Be the one who changes the vault; held for a few writes at the most."""
+    vault = directory / VAULT
+    with files.guarded(vault):
+        descriptor = os.open(vault, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
