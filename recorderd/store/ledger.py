@@ -303,10 +303,7 @@ def chain_lines(folder: Path, first: int = 0) -> Iterator[bytes]:
 
     What a file holds beyond the beginning of the next one was not durable when that was begun.
     """
-    paths = _chain_files(folder)
-    starts = [_start_of(path) for path in paths]
-    ends = [*starts, None][1:] if starts else []
-    for path, start, end in zip(paths, starts, ends, strict=True):
+    for path, start, end in file_ranges(folder):
         if end is not None and end <= first:
             continue
         with files.guarded(path), path.open("rb") as file:
@@ -315,6 +312,13 @@ def chain_lines(folder: Path, first: int = 0) -> Iterator[bytes]:
                     break
                 if seq >= first:
                     yield line
+
+
+def file_ranges(folder: Path) -> list[tuple[Path, int, int | None]]:
+    """The files of a chain, each with its first entry and the one that the next file begins with."""
+    paths = _chain_files(folder)
+    starts = [_start_of(path) for path in paths]
+    return list(zip(paths, starts, [*starts, None][1:], strict=True)) if paths else []
 
 
 def closed_calls(folder: Path) -> set[str]:
