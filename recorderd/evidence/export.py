@@ -325,9 +325,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    return [
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
-    ]
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -117,7 +117,7 @@ def verdict_of(findings: Findings, good: str, bad: str, but: str = "") -> Verdic
     if findings.count:
         sentence = bad.format(count=counted(findings.count, "thing"))
     elif findings.doubts:
-        sentence = "Not proven: " + "; ".join(findings.doubts)
+        sentence = "Nothing found, but not proven: " + "; ".join(findings.doubts)
     else:
         sentence = f"{good}; {but}" if but else good
     listed = list(findings.problems)

@@ -99,8 +99,12 @@ class _Picture:
         middle, half = top + LANE / 2, (LANE / 2 - 3) / scale
         peaks = self._waveform.peaks(channel)
         step = WIDTH / len(peaks)
-        upper = [(LEFT + step * (at + 0.5), middle - high * half) for at, (_, high) in enumerate(peaks)]
-        lower = [(LEFT + step * (at + 0.5), middle - low * half) for at, (low, _) in enumerate(peaks)]
+        upper = [
+            (LEFT + step * (at + 0.5), middle - high * half) for at, (_, high) in enumerate(peaks)
+        ]
+        lower = [
+            (LEFT + step * (at + 0.5), middle - low * half) for at, (low, _) in enumerate(peaks)
+        ]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*upper, *reversed(lower)])
         kind = ("near", "far")[channel]
         return (

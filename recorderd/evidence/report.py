@@ -90,9 +90,7 @@ def _head(report: CallReport) -> Iterator[str]:
         )
     yield '<dl class="facts">'
     for english, japanese, value in _facts(report):
-        yield (
-            f'<div><dt>{english} <span lang="ja">{japanese}</span></dt><dd>{value}</dd></div>'
-        )
+        yield (f'<div><dt>{english} <span lang="ja">{japanese}</span></dt><dd>{value}</dd></div>')
     yield "</dl>"
 
 
@@ -143,7 +141,10 @@ def _picture(report: CallReport) -> Iterator[str]:
         return
     yield picture(record, report.waveform)
     yield '<ul class="legend">'
+    seen = _marks_in(record)
     for kind, english, japanese in words.LEGEND:
+        if kind not in seen:
+            continue
         yield f'<li><i class="key {kind}">{words.SIGNS.get(kind, "")}</i>{english} <span lang="ja">{japanese}</span></li>'
     yield "</ul>"
     full_dbfs = 20 * math.log10(full_scale_of(report.waveform))
@@ -155,6 +156,20 @@ def _picture(report: CallReport) -> Iterator[str]:
         f"うち{audio['pre_roll_frames']:,}フレームは受話器を上げる前。枠の端は"
         f"{full_dbfs:.1f} dBFS(両側共通)。</span></p></section>"
     )
+
+
+def _marks_in(record: dict[str, Any]) -> set[str]:
+    """The kinds of mark that the picture of this call has."""
+    notice = record["notice"]
+    found = {
+        "on-hook": record["ended_at"] is not None,
+        "flash": record["flashes"],
+        "notice": notice and notice["started_frame"] is not None,
+        "gap": record["gaps"],
+        "mask": record["masked"],
+        "border": len(record["segments"]) > 1,
+    }
+    return {"off-hook", *(kind for kind, is_there in found.items() if is_there)}
 
 
 def _remarks(report: CallReport) -> Iterator[str]:
@@ -192,11 +207,13 @@ def _segments(report: CallReport) -> Iterator[str]:
     if not record["segments"]:
         return
     yield '<section><h2>Segments <span lang="ja">音声ファイル</span></h2>'
-    yield _table_head(("File and SHA-256", "ファイルと SHA-256"), ("From", "開始"), ("Length", "長さ"))
+    yield _table_head(
+        ("File and SHA-256", "ファイルと SHA-256"), ("From", "開始"), ("Length", "長さ")
+    )
     for segment in record["segments"]:
         cells = (
             f'<span class="file">{shown(segment["file"])}</span>'
-            f'<br><code>{shown(segment["sha256"])}</code>',
+            f"<br><code>{shown(segment['sha256'])}</code>",
             _seconds(record, segment["first_frame"]),
             _seconds(record, segment["frames"]),
         )
@@ -209,7 +226,7 @@ def _segments(report: CallReport) -> Iterator[str]:
 
 def _custody(report: CallReport) -> Iterator[str]:
     yield '<section><h2>Custody <span lang="ja">取扱いの記録</span></h2>'
-    yield _table_head(("When (UTC)", "日時"), ("What", "内容"), ("Who", "担当"))
+    yield _table_head(("When", "日時"), ("What", "内容"), ("Who", "担当"))
     for entry in report.part.entries:
         if entry.kind in words.KINDS:
             yield _row((_time(entry.at), words.KINDS[entry.kind], "recorderd"))
@@ -256,7 +273,9 @@ def _list(title: str, items: Iterable[str]) -> str:
 
 
 def _table_head(*names: tuple[str, str]) -> str:
-    cells = "".join(f'<th>{english} <span lang="ja">{japanese}</span></th>' for english, japanese in names)
+    cells = "".join(
+        f'<th>{english} <span lang="ja">{japanese}</span></th>' for english, japanese in names
+    )
     return f"<table><thead><tr>{cells}</tr></thead><tbody>"
 
 

@@ -116,13 +116,10 @@ LEGEND = (
 )
 SIGNS = {"off-hook": "▲", "on-hook": "▼", "flash": "◆"}
 
-NO_PICTURE = (
-    "No sound to show. " + _ja("表示できる音声はありません。")
-)
+NO_PICTURE = "No sound to show. " + _ja("表示できる音声はありません。")
 NO_SOUND = "This call has no sound. " + _ja("この通話に音声はありません。")
-NO_GAPS = (
-    "None: every sample from the first to the last was kept. "
-    + _ja("なし。最初から最後まで全サンプルが保存されています。")
+NO_GAPS = "None: every sample from the first to the last was kept. " + _ja(
+    "なし。最初から最後まで全サンプルが保存されています。"
 )
 CUT = (
     "The recorder stopped in mid-call (power cut or crash); what follows was never recorded. "
@@ -130,11 +127,13 @@ CUT = (
 )
 TOO_LONG = (
     "There is no joined.wav: the sound is longer than a WAV file can be (4 GiB). The segments are "
-    "complete. " + _ja("joined.wav はありません(WAV の上限 4 GiB を超えるため)。音声ファイルは完全です。")
+    "complete. "
+    + _ja("joined.wav はありません(WAV の上限 4 GiB を超えるため)。音声ファイルは完全です。")
 )
 
 KINDS = {
     "call-opened": "recording began 録音開始",
+    "call-abandoned": "no recording: not a call, or not to be kept 録音の取消",
     "call-closed": "call closed and filed 通話の記録を確定",
     "record-amended": "record amended 記録の補正",
     "hold": "legal hold set 保全指定",
@@ -154,14 +153,12 @@ def ledger(part: LedgerPart, shown: Shown) -> str:
             f"checkpoint {_ja('まだ署名されていません')}"
         )
     at = shown(part.checkpoint.note.at)
-    text = (
-        f"closed in entry {closed[-1]}, signed in entry {part.checkpoint.seq} at {at} "
-        + _ja(f"第{closed[-1]}項で確定、第{part.checkpoint.seq}項で署名")
+    text = f"closed in entry {closed[-1]}, signed in entry {part.checkpoint.seq} at {at} " + _ja(
+        f"第{closed[-1]}項で確定、第{part.checkpoint.seq}項で署名"
     )
     if part.stamp:
-        text += (
-            f"<br>outside time stamp (RFC 3161) on entry {part.stamp.seq} "
-            + _ja(f"第{part.stamp.seq}項に外部タイムスタンプあり")
+        text += f"<br>outside time stamp (RFC 3161) on entry {part.stamp.seq} " + _ja(
+            f"第{part.stamp.seq}項に外部タイムスタンプあり"
         )
     return text
 

@@ -175,9 +175,7 @@ def _directory(members: list[Member], at: int) -> Iterator[bytes]:
         yield _END64.pack(b"PK\6\6", 44, made_by, _VERSION64, 0, 0, count, count, size, at)
         yield _LOCATOR.pack(b"PK\6\7", 0, at + size, 1)
     small_count = min(count, MANY)
-    yield _END.pack(
-        b"PK\5\6", 0, 0, small_count, small_count, min(size, SMALL), min(at, SMALL), 0
-    )
+    yield _END.pack(b"PK\5\6", 0, 0, small_count, small_count, min(size, SMALL), min(at, SMALL), 0)
 
 
 def _central(member: Member) -> bytes:

@@ -1,0 +1,110 @@
+"""What all chains together say of every call, kept in a temporary database and not in memory.
+
+The memory stays the same for a hundred calls and for a million. SQLite removes its file by itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from recorderd.evidence.callcheck import Entered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recorderd.core.chain import Entry
+
+_TABLES = """
+CREATE TABLE call (id TEXT PRIMARY KEY, opened_at TEXT, closed_at TEXT, segments INTEGER,
+  frames INTEGER, record_sha256 TEXT, sounds TEXT, seen INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE erased (id TEXT PRIMARY KEY, tombstone_sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE held (id TEXT PRIMARY KEY, is_held INTEGER) WITHOUT ROWID;
+CREATE TABLE amended (id TEXT, file TEXT, sha256 TEXT, PRIMARY KEY (id, file)) WITHOUT ROWID;
+"""
+
+
+class CallIndex:
+    """Every call that a ledger names. `live` are those that were opened and not closed so far."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)  # a temporary file of SQLite's
+        self._database.executescript(
+            f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_TABLES}"
+        )
+        self.live: dict[str, Entered] = {}
+
+    def close(self) -> None:
+        self._database.close()
+
+    def take(self, entry: Entry) -> None:
+        """An entry of any chain."""
+        call_id = entry.data.get("call")
+        if not isinstance(call_id, str):
+            return
+        if entry.kind == "call-erased":
+            tombstone = str(entry.data.get("tombstone_sha256"))
+            self._set("erased (id, tombstone_sha256) VALUES (?, ?)", call_id, tombstone)
+        elif entry.kind in {"hold", "release"}:
+            self._set("held (id, is_held) VALUES (?, ?)", call_id, entry.kind == "hold")
+        elif entry.kind == "record-amended":
+            file, sha256 = str(entry.data.get("file")), str(entry.data.get("sha256"))
+            self._set("amended (id, file, sha256) VALUES (?, ?, ?)", call_id, file, sha256)
+        elif entry.kind in {"call-opened", "call-abandoned", "segment-sealed", "call-closed"}:
+            self._take_live(call_id, entry)
+
+    def _take_live(self, call_id: str, entry: Entry) -> None:
+        entered = self.live.setdefault(call_id, Entered())
+        entered.take(entry)
+        if entered.closed_at is not None:
+            self._set(
+                "call (id, opened_at, closed_at, segments, frames, record_sha256, sounds) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                call_id,
+                entered.opened_at,
+                entered.closed_at,
+                entered.segments,
+                entered.frames,
+                entered.record_sha256,
+                entered.sounds,
+            )
+        if entered.closed_at is not None or entered.is_abandoned:
+            del self.live[call_id]
+
+    def _set(self, what: str, *values: object) -> None:
+        self._database.execute(f"INSERT OR REPLACE INTO {what}", values)  # noqa: S608  (constants)
+
+    def find(self, call_id: str) -> Entered | None:
+        """A call that was closed."""
+        row = self._database.execute(
+            "SELECT opened_at, closed_at, segments, frames, record_sha256, sounds, "
+            "tombstone_sha256, coalesce(is_held, 0) "
+            "FROM call LEFT JOIN erased USING (id) LEFT JOIN held USING (id) WHERE id = ?",
+            (call_id,),
+        ).fetchone()
+        if row is None:
+            return None
+        amended = self._database.execute(
+            "SELECT file, sha256 FROM amended WHERE id = ?", (call_id,)
+        ).fetchall()
+        *known, tombstone, is_held = row
+        entered = Entered(*known)
+        entered.tombstone_sha256, entered.is_held = tombstone, bool(is_held)
+        entered.amendments = dict(amended)
+        return entered
+
+    def mark_seen(self, call_id: str) -> bool:
+        """Note that a call's folder was found; False where it was found before."""
+        changed = self._database.execute(
+            "UPDATE call SET seen = 1 WHERE id = ? AND seen = 0", (call_id,)
+        )
+        return changed.rowcount == 1
+
+    def count(self) -> int:
+        """How many calls were closed."""
+        return int(self._database.execute("SELECT count(*) FROM call").fetchone()[0])
+
+    def unseen(self) -> Iterator[str]:
+        """The ids of calls whose folder was not found."""
+        for (call_id,) in self._database.execute("SELECT id FROM call WHERE seen = 0 ORDER BY id"):
+            yield call_id
