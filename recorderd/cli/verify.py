@@ -44,8 +44,7 @@ def verify(options: argparse.Namespace) -> int:
     console = Console(stderr=True)
     judgements = []
     with _progress(console) as tell:
-        for judge in _judges(options):
-            judgements.append(judge(tell))
+        judgements.extend(judge(tell) for judge in _judges(options))
     if options.json:
         found = [judgement.as_json() for judgement in judgements]
         proven = all(judgement.is_proven for judgement in judgements)

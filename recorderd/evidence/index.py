@@ -72,7 +72,7 @@ class CallIndex:
             del self.live[call_id]
 
     def _set(self, what: str, *values: object) -> None:
-        self._database.execute(f"INSERT OR REPLACE INTO {what}", values)  # noqa: S608  (constants)
+        self._database.execute(f"INSERT OR REPLACE INTO {what}", values)
 
     def find(self, call_id: str) -> Entered | None:
         """A call that was closed."""

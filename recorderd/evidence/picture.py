@@ -45,7 +45,7 @@ def picture(record: dict[str, Any], waveform: Waveform) -> str:
 def full_scale_of(waveform: Waveform) -> float:
     """The amplitude that reaches the edge of a lane, as a part of digital full scale."""
     peaks = [peak for channel in (0, 1) for pair in waveform.peaks(channel) for peak in pair]
-    return max(QUIETEST_FULL_SCALE, max(map(abs, peaks)))
+    return max(QUIETEST_FULL_SCALE, *map(abs, peaks))
 
 
 class _Picture:

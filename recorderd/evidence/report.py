@@ -212,8 +212,10 @@ def _segments(report: CallReport) -> Iterator[str]:
     )
     for segment in record["segments"]:
         cells = (
-            f'<span class="file">{shown(segment["file"])}</span>'
-            f"<br><code>{shown(segment['sha256'])}</code>",
+            (
+                f'<span class="file">{shown(segment["file"])}</span>'
+                f"<br><code>{shown(segment['sha256'])}</code>"
+            ),
             _seconds(record, segment["first_frame"]),
             _seconds(record, segment["frames"]),
         )

@@ -217,7 +217,7 @@ class _StoreCheck:
 
     def _appeared(self, call_id: str) -> bool:
         """Whether a call that was closed meanwhile has its folder now."""
-        found = [path for path in (self._directory / CALLS).glob(f"*/*/*/{call_id}")]
+        found = list((self._directory / CALLS).glob(f"*/*/*/{call_id}"))
         for folder in found:
             if folder not in self._suspects:
                 self._look_at(folder)

@@ -165,14 +165,18 @@ def ledger(part: LedgerPart, shown: Shown) -> str:
 
 PROVEN = (
     "Every file here is, byte for byte, the one that was signed with the key of this fingerprint.",
-    "The recorder had closed this call with this very record, and signed that, before the bundle "
-    "was made; the record names the hash of each segment and of its sound.",
+    (
+        "The recorder had closed this call with this very record, and signed that, before the bundle "
+        "was made; the record names the hash of each segment and of its sound."
+    ),
     "Each channel has its own party: near is ours, far is the line.",
 )
 PROVEN_JA = (
     "すべてのファイルは、この鍵で署名されたものと一字一句同じです。",
-    "録音装置は、この書き出しより前に、この記録の内容でこの通話を確定し、署名しています。記録には各音声ファイルと"
-    "音声そのもののハッシュ値が含まれます。",
+    (
+        "録音装置は、この書き出しより前に、この記録の内容でこの通話を確定し、署名しています。記録には各音声ファイルと"
+        "音声そのもののハッシュ値が含まれます。"
+    ),
     "チャンネルは話者ごとに分かれています(near は自分側、far は相手側)。",
 )
 _NOT = (

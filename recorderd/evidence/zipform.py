@@ -72,8 +72,7 @@ def write_zip(target: BinaryIO, files: Iterable[tuple[str, Path]]) -> None:
                 target.write(block)
         members.append(member)
         at = member.content_at + size
-    for piece in _directory(members, at):
-        target.write(piece)
+    target.writelines(_directory(members, at))
 
 
 def read_zip(file: BinaryIO) -> list[Member]:
