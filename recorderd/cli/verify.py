@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,15 +67,16 @@ def _judges(options: argparse.Namespace) -> list[Callable[[Tell], Judgement]]:
     judges: list[Callable[[Tell], Judgement]] = []
     for place, name in zip(places, options.what or ["--all"], strict=True):
         if place is None:
-            directory, folder = _call(options, name)
-            judges.append(
-                lambda _tell, at=directory, call=folder: verify_call(at, call, fingerprint)
-            )
+            judges.append(partial(_verify_call, *_call(options, name), fingerprint))
         elif _is_store(place):
-            judges.append(lambda tell, at=place: verify_store(at, fingerprint, notes, tell))
+            judges.append(partial(verify_store, place, fingerprint, notes))
         else:
-            judges.append(lambda tell, at=place: verify_bundle(at, fingerprint, tell, own))
+            judges.append(partial(verify_bundle, place, fingerprint, own))
     return judges
+
+
+def _verify_call(directory: Path, folder: Path, fingerprint: str | None, _: Tell) -> Judgement:
+    return verify_call(directory, folder, fingerprint)
 
 
 def _fingerprint(text: str | None) -> str | None:

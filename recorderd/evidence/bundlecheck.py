@@ -42,8 +42,8 @@ NAMED_MAX = 1000
 def verify_bundle(
     path: Path,
     fingerprint: str | None = None,
-    tell: Callable[[int, int], None] = lambda _done, _total: None,
     own: str | None = None,
+    tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Judgement:
     """Judge a bundle. `fingerprint` is the key's, as noted when the recorder was installed.
 

@@ -297,7 +297,6 @@ class _CallWriter:
             custody=desk_entries(self._request.directory, self._source.name),
             waveform=waveform,
             has_joined=(self._place / layout.JOINED).exists(),
-            amendments=sorted(amendments_in(part)),
             fingerprint=fingerprint_of(self._pem),
             who=self._request.who,
             at=self._request.at,

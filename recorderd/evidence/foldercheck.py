@@ -17,7 +17,6 @@ from recorderd.store.names import RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -33,10 +32,9 @@ HASH_BYTES = 1 << 18
 class FolderCheck:
     """Judges folders one after the other; `decodes`: the sound is decoded too, which takes long."""
 
-    def __init__(self, tell: Callable[[int], None], *, decodes: bool) -> None:
-        """`tell` is called with the bytes that were read."""
+    def __init__(self, *, decodes: bool) -> None:
         self.segments = 0
-        self._tell = tell
+        self.bytes_read = 0
         self._decodes = decodes
         self._buffer = bytearray(HASH_BYTES)
 
@@ -101,7 +99,7 @@ class FolderCheck:
     def _read_record(self, folder: Path) -> bytes:
         with files.guarded(folder / RECORD), (folder / RECORD).open("rb") as file:
             data = file.read(RECORD_BYTES_MAX + 1)
-        self._tell(len(data))
+        self.bytes_read += len(data)
         return data
 
     def _judge_amendments(
@@ -150,7 +148,7 @@ class FolderCheck:
             try:
                 while size := os.readv(descriptor, [self._buffer]):
                     digest.update(view[:size])
-                    self._tell(size)
+                    self.bytes_read += size
             finally:
                 os.close(descriptor)
         return digest.hexdigest()

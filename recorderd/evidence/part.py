@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMESTAMPS = "timestamps"
-TOKEN_SUFFIX = ".tsr"
-TOKEN_BYTES_MAX = 1 << 20
+REPLY_SUFFIX = ".tsr"
+REPLY_BYTES_MAX = 1 << 20
 
 PART_LINES_MAX = 200_000
 """Some months of a busy office: so far away may a call's last entry or a time stamp lie."""
@@ -163,7 +163,7 @@ def _stamp_behind(directory: Path, checkpoint: Checkpoint) -> TimeStamp | None:
     if not folder.is_dir():
         return None
     with files.guarded(folder):
-        names = [path for path in folder.iterdir() if path.suffix == TOKEN_SUFFIX]
+        names = [path for path in folder.iterdir() if path.suffix == REPLY_SUFFIX]
     numbers = sorted(int(path.stem) for path in names if path.stem.isdecimal())
     for seq in numbers:
         if checkpoint.seq <= seq <= checkpoint.seq + PART_LINES_MAX:
@@ -174,9 +174,9 @@ def _stamp_behind(directory: Path, checkpoint: Checkpoint) -> TimeStamp | None:
 
 
 def _read_stamp(directory: Path, folder: Path, seq: int) -> TimeStamp | None:
-    path = next(path for path in folder.glob(f"*{seq}{TOKEN_SUFFIX}") if int(path.stem) == seq)
+    path = next(path for path in folder.glob(f"*{seq}{REPLY_SUFFIX}") if int(path.stem) == seq)
     with files.guarded(path), path.open("rb") as file:
-        token = file.read(TOKEN_BYTES_MAX)
+        token = file.read(REPLY_BYTES_MAX)
     line = next(chain_lines(directory / LEDGER / RECORDER, seq), b"")
     try:
         entry = chain.parse_line(line)

@@ -76,7 +76,8 @@ class _Picture:
         yield "</svg>"
 
     def _x(self, frame: float) -> float:
-        return LEFT + WIDTH * min(max(frame, 0), self._frames) / self._frames
+        part = min(max(frame, 0.0), float(self._frames)) / float(self._frames)
+        return LEFT + WIDTH * part
 
     def _bands(self, top: float) -> Iterator[str]:
         notice = self._record["notice"]

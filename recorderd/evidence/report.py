@@ -38,7 +38,6 @@ class CallReport:
     custody: Sequence[Entry]
     waveform: Waveform | None
     has_joined: bool
-    amendments: Sequence[str]
     fingerprint: str
     who: str
     at: str

@@ -85,8 +85,7 @@ class _StoreCheck:
         self._ledger = LedgerCheck(
             directory, self._case, self._fingerprint, checkpoints, index.take
         )
-        self._bytes = 0
-        self._folders = FolderCheck(self._count_bytes, decodes=False)
+        self._folders = FolderCheck(decodes=False)
         self._suspects: dict[Path, Case] = {}
 
     def run(self, tell: Callable[[int, int], None], wait: Callable[[float], None]) -> Judgement:
@@ -100,9 +99,6 @@ class _StoreCheck:
         for case in self._suspects.values():
             self._case.extend(case)
         return self._judgement()
-
-    def _count_bytes(self, size: int) -> None:
-        self._bytes += size
 
     def _key(self, wanted: str | None) -> str:
         """The fingerprint to go by. The box's key must be it."""
@@ -252,7 +248,7 @@ class _StoreCheck:
             fingerprint=self._fingerprint,
             calls=calls,
             segments=segments,
-            bytes_read=self._bytes,
+            bytes_read=self._folders.bytes_read,
             checkpoints={
                 name: walked.walk.signed.text
                 for name, walked in self._ledger.chains.items()
@@ -288,13 +284,12 @@ def verify_call(
     directory: Path,
     folder: Path,
     fingerprint: str | None = None,
-    tell: Callable[[int], None] = lambda _size: None,
 ) -> Judgement:
     """Judge one call in the store, its sound decoded, by its part of the ledger. Raises StoreError."""
     case = Case()
     where = f"call {folder.name}"
     known = fingerprint_of(device_pem(directory))
-    checked = FolderCheck(tell, decodes=True)
+    checked = FolderCheck(decodes=True)
     checkpoint = None
     try:
         part = ledger_part(directory, folder.name)
@@ -331,6 +326,6 @@ def verify_call(
         fingerprint=fingerprint or known,
         calls=1,
         segments=checked.segments,
-        bytes_read=0,
+        bytes_read=checked.bytes_read,
         checkpoints={} if checkpoint is None else {checkpoint.note.origin: checkpoint.text},
     )

@@ -84,11 +84,20 @@ HEARD = {
 
 
 def clock(record: dict[str, Any], shown: Shown) -> str:
+    """Whether times can be trusted, and what else is known of them."""
     state = record["clock"]
-    source = shown(state["source"])
     if state["synchronised"]:
-        return f"synchronised 同期済み<br><small>{source}</small>"
-    return f"<b>not synchronised 未同期</b><br><small>{source}; times may be wrong 時刻は不正確な場合あり</small>"
+        lines = ["synchronised 同期済み", shown(state["source"])]
+    else:
+        lines = ["<b>not synchronised 未同期</b>", shown(state["source"])]
+        lines.append("times may be wrong 時刻は不正確な場合あり")
+    if state.get("moved_by_s") is not None:
+        lines.append(f"times corrected by {state['moved_by_s']:+,.3f} s 補正済み")
+    if state.get("caller_id_offset_s") is not None:
+        lines.append(
+            f"the exchange's clock differed by {state['caller_id_offset_s']:+,} s 交換機との差"
+        )
+    return f"{lines[0]}<br><small>{'<br>'.join(lines[1:])}</small>"
 
 
 CAUSES = {
