@@ -43,7 +43,7 @@ def verify(options: argparse.Namespace) -> int:
             "directory, or --all for the store of the configuration"
         )
     console = Console(stderr=True)
-    judgements = []
+    judgements: list[Judgement] = []
     with _progress(console) as tell:
         judgements.extend(judge(tell) for judge in _judges(options))
     if options.json:

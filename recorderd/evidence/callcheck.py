@@ -39,7 +39,8 @@ class Entered:
     is_abandoned: bool = False
     tombstone_sha256: str | None = None
     amendments: dict[str, str] = field(default_factory=dict)  # hash by file
-    is_held: bool = False
+    hold: tuple[str, str] | None = None  # who, and why
+    is_sound_removed: bool = False  # by the rule that makes room; the archive has it
     sealed: dict[int, dict[str, Any]] = field(default_factory=dict)  # until it is closed
 
     def take(self, entry: Entry) -> None:
@@ -58,10 +59,12 @@ class Entered:
                 self.tombstone_sha256 = str(data.get("tombstone_sha256"))
             case "record-amended":
                 self.amendments[str(data.get("file"))] = str(data.get("sha256"))
+            case "sound-removed":
+                self.is_sound_removed = True
             case "hold":
-                self.is_held = True
+                self.hold = (str(data.get("who")), str(data.get("why")))
             case "release":
-                self.is_held = False
+                self.hold = None
             case _:
                 pass
 

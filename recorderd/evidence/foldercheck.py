@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,44 +16,78 @@ from recorderd.media.codec import decode_blocks
 from recorderd.store import files
 from recorderd.store.names import RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
+from recorderd.store.signing import is_signed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
     from recorderd.evidence.callcheck import Entered
 
 TOMBSTONE = "erased.json"
+TOMBSTONE_SIGNATURE = "erased.sig"
+ARCHIVED = "archived.json"
 HOLD = "hold.json"
 RECEIPT = "receipt.json"
 
 HASH_BYTES = 1 << 18
+SMALL_BYTES_MAX = 1 << 16
 
 
 class FolderCheck:
     """Judges folders one after the other; `decodes`: the sound is decoded too, which takes long."""
 
-    def __init__(self, *, decodes: bool) -> None:
+    def __init__(self, keys: Callable[[], set[str]], *, decodes: bool) -> None:
+        """`keys` gives the public keys that the ledger names."""
+        self._keys = keys
         self.segments = 0
         self.bytes_read = 0
         self._decodes = decodes
         self._buffer = bytearray(HASH_BYTES)
 
-    def judge(self, folder: Path, entered: Entered) -> Case:
-        """What speaks against one closed call. Raises StoreError where the disk cannot be read."""
+    def judge(self, folder: Path, entered: Entered, *, is_erasing: bool = False) -> Case:
+        """What speaks against one closed call. Raises StoreError where the disk cannot be read.
+
+        `is_erasing`: the store says that the call is being erased, and a crash may have come between.
+        """
         case = Case()
         where = f"call {folder.name}"
         names = self._names(case, folder, where)
         if entered.tombstone_sha256 is not None:
             known = self._judge_erased(case, folder, where, names, entered)
+            known |= names if is_erasing else set()
         else:
             known = self._judge_kept(case, folder, where, names, entered)
-        known |= {RECEIPT} | ({HOLD} if entered.is_held else set())
-        if entered.is_held and HOLD not in names:
-            case.missing.deny(f"{where}: it is held by the ledger, and its {HOLD} is missing")
+            known |= {TOMBSTONE, TOMBSTONE_SIGNATURE, ARCHIVED} if is_erasing else set()
+            self._judge_hold(case, folder, where, names, entered)
+        known |= {RECEIPT} | ({HOLD} if entered.hold else set())
         for name in sorted(names - known):
             case.altered.deny(f"{where}: {name} was never entered in the ledger")
         return case
+
+    def _judge_hold(
+        self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
+    ) -> None:
+        """The hold that keeps a call from being erased is there, and of whom the ledger says."""
+        if entered.hold is None:
+            return
+        if HOLD not in names:
+            case.missing.deny(f"{where}: the ledger holds it, and its {HOLD} is missing")
+            return
+        found = self._read_json(folder / HOLD)
+        if (found.get("who"), found.get("why")) != entered.hold:
+            case.altered.deny(f"{where}: {HOLD} says something else than the ledger")
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        """A small file of ours; what cannot be read as that says nothing."""
+        with files.guarded(path), path.open("rb") as file:
+            data = file.read(SMALL_BYTES_MAX)
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _names(self, case: Case, folder: Path, where: str) -> set[str]:
         names = set()
@@ -72,7 +107,18 @@ class FolderCheck:
             case.missing.deny(f"{where}: it was erased, and its {TOMBSTONE} is missing")
         elif self._sha256(folder / TOMBSTONE) != entered.tombstone_sha256:
             case.altered.deny(f"{where}: {TOMBSTONE} is not what the ledger names")
-        return {TOMBSTONE}
+        elif not self._is_signed(folder, names):
+            case.altered.deny(f"{where}: {TOMBSTONE_SIGNATURE} is not a signature of {TOMBSTONE}")
+        return {TOMBSTONE, TOMBSTONE_SIGNATURE}
+
+    def _is_signed(self, folder: Path, names: set[str]) -> bool:
+        """Whether the tombstone is signed with a key of this box, of today or before."""
+        if TOMBSTONE_SIGNATURE not in names:
+            return False
+        with files.guarded(folder):
+            signature = (folder / TOMBSTONE_SIGNATURE).read_bytes()
+            tombstone = (folder / TOMBSTONE).read_bytes()
+        return any(is_signed(pem, signature, tombstone) for pem in self._keys())
 
     def _judge_kept(
         self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
@@ -92,9 +138,21 @@ class FolderCheck:
         judge_record(case, where, record, hashlib.sha256(data).hexdigest(), entered)
         if case.altered.count == before:
             self._judge_place(case, folder, where, record, entered)
+        if entered.is_sound_removed:
+            self._judge_archived(case, folder, where, names, entered)
+            return known | {ARCHIVED}
         for segment in record["segments"]:
             self._judge_segment(case, folder, where, names, segment)
         return known | {segment["file"] for segment in record["segments"]}
+
+    def _judge_archived(
+        self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
+    ) -> None:
+        """Of a call whose sound made room for others the record stays, and a note that says so."""
+        if ARCHIVED not in names:
+            case.missing.deny(f"{where}: its sound was removed, and its {ARCHIVED} is missing")
+        elif self._read_json(folder / ARCHIVED).get("record_sha256") != entered.record_sha256:
+            case.altered.deny(f"{where}: {ARCHIVED} is of another record")
 
     def _read_record(self, folder: Path) -> bytes:
         with files.guarded(folder / RECORD), (folder / RECORD).open("rb") as file:
@@ -161,13 +219,12 @@ def _days_of(record: dict[str, Any], entered: Entered) -> set[str]:
     """
     try:
         started = datetime.fromisoformat(record["started_at"])
-        moments = [
-            datetime.fromisoformat(at) for at in (entered.opened_at, entered.closed_at) if at
-        ]
-    except (KeyError, TypeError, ValueError):
+        lasted = timedelta(seconds=record["duration_s"] or 0)
+        days = {started.date()}
+        for at in (entered.opened_at, entered.closed_at):
+            if at is not None:
+                local = datetime.fromisoformat(at).astimezone(started.tzinfo)
+                days |= {local.date(), (local - lasted).date()}
+    except (KeyError, TypeError, ValueError, OverflowError):
         return set()
-    days = {started.date()}
-    for moment in moments:
-        local = moment.astimezone(started.tzinfo)
-        days |= {local.date(), (local - timedelta(seconds=record.get("duration_s") or 0)).date()}
     return {f"{day:%Y/%m/%d}" for day in days}

@@ -19,7 +19,8 @@ _TABLES = """
 CREATE TABLE call (id TEXT PRIMARY KEY, opened_at TEXT, closed_at TEXT, segments INTEGER,
   frames INTEGER, record_sha256 TEXT, sounds TEXT, seen INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE erased (id TEXT PRIMARY KEY, tombstone_sha256 TEXT) WITHOUT ROWID;
-CREATE TABLE held (id TEXT PRIMARY KEY, is_held INTEGER) WITHOUT ROWID;
+CREATE TABLE removed (id TEXT PRIMARY KEY, is_sound_removed INTEGER) WITHOUT ROWID;
+CREATE TABLE held (id TEXT PRIMARY KEY, who TEXT, why TEXT) WITHOUT ROWID;
 CREATE TABLE amended (id TEXT, file TEXT, sha256 TEXT, PRIMARY KEY (id, file)) WITHOUT ROWID;
 """
 
@@ -45,8 +46,13 @@ class CallIndex:
         if entry.kind == "call-erased":
             tombstone = str(entry.data.get("tombstone_sha256"))
             self._set("erased (id, tombstone_sha256) VALUES (?, ?)", call_id, tombstone)
-        elif entry.kind in {"hold", "release"}:
-            self._set("held (id, is_held) VALUES (?, ?)", call_id, entry.kind == "hold")
+        elif entry.kind == "sound-removed":
+            self._set("removed (id, is_sound_removed) VALUES (?, 1)", call_id)
+        elif entry.kind == "hold":
+            who, why = str(entry.data.get("who")), str(entry.data.get("why"))
+            self._set("held (id, who, why) VALUES (?, ?, ?)", call_id, who, why)
+        elif entry.kind == "release":
+            self._database.execute("DELETE FROM held WHERE id = ?", (call_id,))
         elif entry.kind == "record-amended":
             file, sha256 = str(entry.data.get("file")), str(entry.data.get("sha256"))
             self._set("amended (id, file, sha256) VALUES (?, ?, ?)", call_id, file, sha256)
@@ -78,8 +84,8 @@ class CallIndex:
         """A call that was closed."""
         row = self._database.execute(
             "SELECT opened_at, closed_at, segments, frames, record_sha256, sounds, "
-            "tombstone_sha256, coalesce(is_held, 0) "
-            "FROM call LEFT JOIN erased USING (id) LEFT JOIN held USING (id) WHERE id = ?",
+            "tombstone_sha256, is_sound_removed, who, why FROM call LEFT JOIN erased USING (id) "
+            "LEFT JOIN removed USING (id) LEFT JOIN held USING (id) WHERE id = ?",
             (call_id,),
         ).fetchone()
         if row is None:
@@ -87,9 +93,10 @@ class CallIndex:
         amended = self._database.execute(
             "SELECT file, sha256 FROM amended WHERE id = ?", (call_id,)
         ).fetchall()
-        *known, tombstone, is_held = row
+        *known, tombstone, is_sound_removed, who, why = row
         entered = Entered(*known)
-        entered.tombstone_sha256, entered.is_held = tombstone, bool(is_held)
+        entered.tombstone_sha256, entered.is_sound_removed = tombstone, bool(is_sound_removed)
+        entered.hold = None if who is None else (who, why)
         entered.amendments = dict(amended)
         return entered
 

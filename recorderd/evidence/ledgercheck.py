@@ -35,7 +35,7 @@ EXCESS_LINES_MAX = 10_000
 ENTRIES_MAX = 1 << 40
 LINE_MARK = b'"kind":"checkpoint"'
 _FILE = re.compile(r"\d{12,}\.jsonl")
-_WEIGHTY = {"call-closed", "call-erased", "record-amended", "hold", "release"}
+_WEIGHTY = {"call-closed", "call-erased", "record-amended", "sound-removed", "hold", "release"}
 """Kinds whose entries are made together with a checkpoint: without one they prove nothing."""
 
 
@@ -101,6 +101,10 @@ class LedgerCheck:
             if walked.breaks < BREAKS_MAX:
                 self._walk(walked, chain_lines(walked.folder, walked.walk.head.entries))
 
+    def keys(self) -> set[str]:
+        """Every public key that a chain of this box names."""
+        return {pem for walked in self.chains.values() for pem in walked.walk.keys}
+
     @property
     def is_settled(self) -> bool:
         """Whether every entry about a closed call is signed; those come with their checkpoint."""
@@ -109,6 +113,8 @@ class LedgerCheck:
     def judge_ends(self) -> None:
         """Whether each chain is signed with the key that is asked for, up to its end."""
         for walked in self.chains.values():
+            if walked.walk.origin and walked.walk.origin.rpartition("/")[2] != walked.name:
+                self._case.altered.deny(f"ledger {walked.name}: it is {walked.walk.origin!r}")
             signed = walked.walk.signed
             if signed is None:
                 self._case.altered.doubt(f"the chain {walked.name!r} is not signed at all")

@@ -85,7 +85,7 @@ class _StoreCheck:
         self._ledger = LedgerCheck(
             directory, self._case, self._fingerprint, checkpoints, index.take
         )
-        self._folders = FolderCheck(decodes=False)
+        self._folders = FolderCheck(self._ledger.keys, decodes=False)
         self._suspects: dict[Path, Case] = {}
 
     def run(self, tell: Callable[[int, int], None], wait: Callable[[float], None]) -> Judgement:
@@ -160,7 +160,11 @@ class _StoreCheck:
         entered = self._index.find(folder.name)
         if entered is not None:
             try:
-                return self._folders.judge(folder, entered)
+                return self._folders.judge(
+                    folder,
+                    entered,
+                    is_erasing=(self._directory / OPEN / f"{folder.name}.erasing").exists(),
+                )
             except StoreError as error:
                 case = Case()
                 case.missing.deny(f"call {folder.name}: it cannot be read: {error}")
@@ -289,7 +293,7 @@ def verify_call(
     case = Case()
     where = f"call {folder.name}"
     known = fingerprint_of(device_pem(directory))
-    checked = FolderCheck(decodes=True)
+    checked = FolderCheck(lambda: {device_pem(directory)}, decodes=True)
     checkpoint = None
     try:
         part = ledger_part(directory, folder.name)

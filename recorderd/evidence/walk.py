@@ -45,6 +45,7 @@ class KeyedWalk:
         self.origin: str | None = None
         self.checkpoints = 0
         self.signed: Checkpoint | None = None
+        self.keys: set[str] = set()  # every public key that the chain names
         self._pem = public_pem
         self._fingerprint = fingerprint_of(public_pem) if public_pem else None
 
@@ -79,6 +80,7 @@ class KeyedWalk:
         if entry.kind == chain.BEGAN:
             self.origin = str(entry.data.get("origin"))
         self._pem, self._fingerprint = pem, fingerprint
+        self.keys.add(pem)
 
     def _take_checkpoint(self, entry: Entry) -> None:
         note = chain.checkpoint_of(entry)

@@ -71,6 +71,7 @@ class Closing:
             record = self._final_record()
             file_record(self._directory, self._zone, books, record, self.draft.folder)
             self.filed = record
+        books.ledger.sync()  # that it was abandoned: of a call without a record nothing else is left
         files.remove_durable(draft_path(self._directory, self.draft.record.id))
         self.done = True
 
