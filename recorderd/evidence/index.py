@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TABLES = """
 CREATE TABLE call (id TEXT PRIMARY KEY, opened_at TEXT, closed_at TEXT, segments INTEGER,
-  frames INTEGER, record_sha256 TEXT, sounds TEXT, seen INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+  frames INTEGER, record_sha256 TEXT, sounds TEXT, seen TEXT) WITHOUT ROWID;
 CREATE TABLE erased (id TEXT PRIMARY KEY, tombstone_sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE removed (id TEXT PRIMARY KEY, is_sound_removed INTEGER) WITHOUT ROWID;
 CREATE TABLE held (id TEXT PRIMARY KEY, who TEXT, why TEXT) WITHOUT ROWID;
@@ -100,10 +100,11 @@ class CallIndex:
         entered.amendments = dict(amended)
         return entered
 
-    def mark_seen(self, call_id: str) -> bool:
-        """Note that a call's folder was found; False where it was found before."""
+    def mark_seen(self, call_id: str, place: str) -> bool:
+        """Note where a call's folder was found; False where it was found in another place before."""
         changed = self._database.execute(
-            "UPDATE call SET seen = 1 WHERE id = ? AND seen = 0", (call_id,)
+            "UPDATE call SET seen = ? WHERE id = ? AND coalesce(seen, ?) = ?",
+            (place, call_id, place, place),
         )
         return changed.rowcount == 1
 
@@ -113,5 +114,7 @@ class CallIndex:
 
     def unseen(self) -> Iterator[str]:
         """The ids of calls whose folder was not found."""
-        for (call_id,) in self._database.execute("SELECT id FROM call WHERE seen = 0 ORDER BY id"):
+        for (call_id,) in self._database.execute(
+            "SELECT id FROM call WHERE seen IS NULL ORDER BY id"
+        ):
             yield call_id

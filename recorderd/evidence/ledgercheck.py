@@ -279,6 +279,12 @@ class LedgerCheck:
             if not known and not files.is_part(name):
                 self._case.altered.deny(f"ledger/{folder.name}/{name}: nobody knows what it is")
         for path, start, end in file_ranges(folder):
+            with files.guarded(path), path.open("rb") as file:
+                first = file.readline(chain.LINE_BYTES_MAX + 1)
+            if _seq_of(first) != start or not first.endswith(b"\n"):
+                self._case.altered.deny(
+                    f"ledger/{folder.name}/{path.name}: it does not begin with entry {start}"
+                )
             if end is not None:
                 self._check_excess(folder, path, start, end)
 

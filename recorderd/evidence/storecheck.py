@@ -146,9 +146,9 @@ class _StoreCheck:
 
     def _look_at(self, folder: Path) -> None:
         """Judge a folder for the first time."""
-        is_first = self._index.mark_seen(folder.name)
         case = self._judge(folder)
-        if not is_first and self._index.find(folder.name) is not None:
+        is_known = self._index.find(folder.name) is not None
+        if is_known and not self._index.mark_seen(folder.name, str(folder)):
             self._case.altered.deny(f"call {folder.name}: it is there twice")
         if not case.is_clean:
             if len(self._suspects) < SUSPECTS_MAX:
@@ -199,7 +199,7 @@ class _StoreCheck:
             for folder in list(self._suspects):
                 case = self._judge(folder) if folder.is_dir() else Case()
                 if case.is_clean:
-                    self._index.mark_seen(folder.name)
+                    self._index.mark_seen(folder.name, str(folder))
                     del self._suspects[folder]
                 elif look:
                     self._suspects[folder] = case
