@@ -3,7 +3,7 @@
     python -m tests.faults.mutate --count 10000 --clean 1000 --seed 1
 
 The verifier knows the fingerprint of the device's key; of a store it has the checkpoints as well that
-were kept elsewhere. How things are altered, and by whom, is in alterations.py. Each alteration is drawn from
+were kept elsewhere ("store alone": it has not, and nothing that a cut end would bring about is tried). How things are altered, and by whom, is in alterations.py. Each alteration is drawn from
 a generator of its own, seeded by `seed` and its number, and is shown when it is not found.
 """
 
@@ -38,6 +38,8 @@ NEWER_KEY = DeviceKey.generate()
 
 class Target:
     """A thing on the disk that is altered, judged, and put right again."""
+
+    kinds = tuple(CLASSES)
 
     def __init__(self, root, thing):
         self.root = root
@@ -88,8 +90,8 @@ class Target:
 class StoreTarget(Target):
     """A whole state directory, with the checkpoints that were kept elsewhere."""
 
-    def __init__(self, root, older, fingerprint=KEY.fingerprint):
-        super().__init__(root, Thing("store", store_files(root), older))
+    def __init__(self, root, older, name="store", fingerprint=KEY.fingerprint):
+        super().__init__(root, Thing(name, store_files(root), older))
         self.fingerprint = fingerprint
         self.notes = []
         found = self.judge()
@@ -98,6 +100,16 @@ class StoreTarget(Target):
 
     def judge(self):
         return verify_store(self.root, self.fingerprint, self.notes, wait=lambda _s: None)
+
+
+class LoneStoreTarget(StoreTarget):
+    """A state directory alone: nobody can know then that the end of its chains was cut off."""
+
+    kinds = ("insert", "duplicate", "swap", "exchange", "edit", "resign", "metadata")
+
+    def __init__(self, root, older):
+        super().__init__(root, older, "store alone")
+        self.notes = []
 
 
 class ZipTarget(Target):
@@ -166,9 +178,11 @@ def targets():
             ),
             ZipTarget(top / "three.zip", packed, exported["three"]),
             StoreTarget(store.directory, older),
+            LoneStoreTarget(store.directory, older),
             changed,
         ]
-        found[3].thing.other = exported["one"] | changed.thing.files
+        for target in found[3:5]:
+            target.thing.other = exported["one"] | changed.thing.files
         yield found
         OFFICES.clear()
 
@@ -194,7 +208,7 @@ def with_changed_key(top):
     office.ledger = Ledger(root, "recorder", SITE.name, NEWER_KEY, office.reading)
     office.books.ledger = office.ledger
     store.later_calls()
-    return StoreTarget(root, older, NEWER_KEY.fingerprint)
+    return StoreTarget(root, older, "store, key changed", NEWER_KEY.fingerprint)
 
 
 # ---------------------------------------------------------------- the two runs
@@ -204,11 +218,11 @@ def run_mutations(count, seed, tell=lambda _done: None):
     """Alter `count` times; gives how often each class was tried, and what was not found."""
     tried, missed = Counter(), []
     with targets() as found:
-        kinds = list(CLASSES)
         number = 0
         while sum(tried.values()) < count:
             rng = random.Random(f"{seed}/{number}")
-            target, kind = found[number % len(found)], kinds[number // len(found) % len(kinds)]
+            target, turn = found[number % len(found)], number // len(found)
+            kind = target.kinds[turn % len(target.kinds)]
             number += 1
             thing = target.thing
             if isinstance(target, ZipTarget) and kind in BYTE_CLASSES and rng.random() < 0.5:
