@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from recorderd.core import chain
@@ -14,9 +13,10 @@ from recorderd.evidence.bundle import open_bundle, read_whole
 from recorderd.evidence.callcheck import gathered, judge_record, parse_record
 from recorderd.evidence.findings import Case, Judgement, counted, verdict_of
 from recorderd.evidence.part import PART_LINES_MAX, is_about, stamps
+from recorderd.evidence.sound import is_sealed
 from recorderd.evidence.walk import KeyedWalk
 from recorderd.evidence.zipform import BLOCK_BYTES
-from recorderd.media.codec import decode_blocks
+from recorderd.media.codec import FRAME_BYTES, decode_blocks
 from recorderd.media.wav import find_sound
 from recorderd.store.names import RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
@@ -73,6 +73,7 @@ class _BundleCheck:
         self._found: str | None = None  # the fingerprint of the key in the bundle
         self._calls = 0
         self._segments = 0
+        self._has_sealed = False
         self._signed: dict[str, Checkpoint] = {}
 
     def run(self, path: Path) -> Judgement:
@@ -237,45 +238,54 @@ class _BundleCheck:
                 self._case.altered.deny(f"{folder}{layout.STAMP}: stamps something else")
 
     def _sound(self, folder: str, where: str, record: dict[str, Any]) -> None:
-        """Each segment decoded, and the joined copy compared with all of them together."""
-        joined = hashlib.sha256()
+        """Each segment decoded, where it is not sealed, and the joined copy piece by piece."""
         for segment in record["segments"]:
-            name = f"{folder}{layout.SEGMENTS}/{segment['file']}"
             self._segments += 1
+            name = f"{folder}{layout.SEGMENTS}/{segment['file']}"
             if name not in self._bundle.sizes:
                 self._case.missing.deny(f"{where}: {segment['file']} is missing")
-                continue
-            if self._sha256(name) != segment["sha256"]:
-                self._case.altered.deny(
-                    f"{where}: {segment['file']} is not the file that was sealed"
-                )
-                continue
-            sound = hashlib.sha256()
-            try:
-                with self._bundle.as_path(name) as path:
-                    for block in decode_blocks(path):
-                        sound.update(block)
-                        joined.update(block)
-            except StoreError as error:
-                self._case.altered.deny(f"{where}: {segment['file']} cannot be decoded: {error}")
-                continue
-            if sound.hexdigest() != segment["audio_sha256"]:
-                self._case.altered.deny(f"{where}: {segment['file']} holds other sound")
-        name = folder + layout.JOINED
-        if name in self._bundle.sizes and self._joined_sha256(name) != joined.hexdigest():
+            elif self._sha256(name) != segment["sha256"]:
+                text = f"{where}: {segment['file']} is not the file that was sealed"
+                self._case.altered.deny(text)
+            elif not is_sealed(record):
+                self._decode(where, name, segment)
+        self._has_sealed |= is_sealed(record)
+        if folder + layout.JOINED in self._bundle.sizes and not self._is_joined(folder, record):
             self._case.altered.deny(f"{where}: {layout.JOINED} is not its segments, joined")
 
-    def _joined_sha256(self, name: str) -> str | None:
+    def _decode(self, where: str, name: str, segment: dict[str, Any]) -> None:
         digest = hashlib.sha256()
-        with suppress(ClipError), self._bundle.open(name) as file:
-            sound = find_sound(file)
-            file.seek(sound.at)
-            left = sound.size
-            while left and (block := file.read(min(left, BLOCK_BYTES))):
-                digest.update(block)
-                left -= len(block)
-            return digest.hexdigest()
-        return None
+        try:
+            with self._bundle.as_path(name) as path:
+                for block in decode_blocks(path):
+                    digest.update(block)
+        except StoreError as error:
+            self._case.altered.deny(f"{where}: {segment['file']} cannot be decoded: {error}")
+            return
+        if digest.hexdigest() != segment["audio_sha256"]:
+            self._case.altered.deny(f"{where}: {segment['file']} holds other sound")
+
+    def _is_joined(self, folder: str, record: dict[str, Any]) -> bool:
+        """Whether each piece of the copy is the sound of its segment, by the hash in the record.
+
+        Of sealed sound that a crash collected nobody knew the hash; its length alone is compared.
+        """
+        try:
+            with self._bundle.open(folder + layout.JOINED) as file:
+                sound = find_sound(file)
+                file.seek(sound.at)
+                left = sound.size
+                for segment in record["segments"]:
+                    size = segment["frames"] * FRAME_BYTES
+                    digest = hashlib.sha256()
+                    for block in _blocks(file, size):
+                        digest.update(block)
+                    left -= size
+                    if segment["audio_sha256"] not in {None, digest.hexdigest()}:
+                        return False
+                return left == 0
+        except ClipError:
+            return False
 
     # ------------------------------------------------------------ the two verdicts
 
@@ -288,7 +298,8 @@ class _BundleCheck:
             f"Nothing altered: {what}, every file is the one that was signed with the key "
             f"{'that you named' if self._wanted else 'of this box'}, and every record and sound the one that the ledger names",
             "ALTERED: {count} in this bundle is not what was signed or recorded",
-            "who spoke, and whether the clock was right, is not proven by that",
+            "who spoke, and whether the clock was right, is not proven by that"
+            + ("; sealed sound was not opened" if self._has_sealed else ""),
         )
         missing = verdict_of(
             self._case.missing,
@@ -314,6 +325,12 @@ def read_pem(bundle: AnyBundle, name: str) -> str | None:
     if name not in bundle.sizes:
         return None
     return read_whole(bundle, name, KEY_BYTES_MAX).decode("ascii")
+
+
+def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (block := file.read(min(size, BLOCK_BYTES))):
+        yield block
+        size -= len(block)
 
 
 def _limited_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -23,10 +23,9 @@ from recorderd.evidence import layout, zipform
 from recorderd.evidence.part import desk_entries, device_pem, ledger_part
 from recorderd.evidence.readme import readme_text
 from recorderd.evidence.report import CallReport, report_page
-from recorderd.evidence.sound import first_frame_at
+from recorderd.evidence.sound import first_frame_at, is_sealed, opened
 from recorderd.evidence.waveform import Waveform
 from recorderd.media import bwf
-from recorderd.media.codec import decode_blocks
 from recorderd.store import files
 from recorderd.store.ledger import open_desk
 from recorderd.store.names import RECORD
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.evidence.part import LedgerPart
-    from recorderd.evidence.sound import Sound
     from recorderd.units import ClockReading
 
 PICTURE_COLUMNS = 1200
@@ -163,12 +161,14 @@ def _sync_tree(finished: Path) -> None:
 def _write_calls(temp: Path, request: Request, tell: Callable[[int], None]) -> None:
     pem = device_pem(request.directory)
     parts: dict[str, LedgerPart] = {}
+    has_sealed = False
     several = len(request.folders) > 1
     for folder in request.folders:
         place = temp / folder.name if several else temp
         parts[folder.name if several else ""] = _CallWriter(request, pem, folder, place).run(tell)
+        has_sealed |= (place / layout.KEY).exists()
     _write(temp / layout.DEVICE, pem.encode("ascii"))
-    _write(temp / layout.README, readme_text(parts, pem).encode())
+    _write(temp / layout.README, readme_text(parts, pem, has_sealed=has_sealed).encode())
 
 
 class _CallWriter:
@@ -180,7 +180,8 @@ class _CallWriter:
         self._source = source
         self._place = place
         self._original, self._sha256 = read_original(source)
-        self._record = read_record(source)
+        self._opened = opened(read_record(source))
+        self._record = self._opened.record
 
     def run(self, tell: Callable[[int], None]) -> LedgerPart:
         part = self._part()
@@ -193,7 +194,7 @@ class _CallWriter:
             name = segment["file"]
             place = self._place / layout.SEGMENTS / name
             self._copy(self._source / name, place, segment["sha256"])
-        waveform = self._join(decode_blocks, tell)
+        waveform = self._join(tell)
         self._write_ledger(part)
         self._write_report(part, waveform)
         return part
@@ -217,6 +218,14 @@ class _CallWriter:
                 if name not in entered:
                     raise LedgerError(f"{self._source / name}: the ledger knows of no such file")
                 self._copy(self._source / name, self._place / name, entered[name])
+        if is_sealed(self._original):
+            self._copy_key()
+
+    def _copy_key(self) -> None:
+        """The key of a sealed call, which only a supervisor can open."""
+        source = self._request.directory / "vault" / f"{self._source.name}.age"
+        with files.guarded(source), source.open("rb") as file:
+            _write(self._place / layout.KEY, file.read(layout.KEY_BYTES_MAX))
 
     def _names(self) -> list[str]:
         with files.guarded(self._source):
@@ -237,10 +246,10 @@ class _CallWriter:
                 f"`recorderd verify {self._source.name}` says more"
             )
 
-    def _join(self, sound: Sound, tell: Callable[[int], None]) -> Waveform | None:
+    def _join(self, tell: Callable[[int], None]) -> Waveform | None:
         """Write joined.wav in one pass over the sound, which gives the picture too."""
-        audio = self._original["audio"]
-        if audio is None:
+        audio, sound = self._original["audio"], self._opened.sound
+        if audio is None or sound is None:
             return None
         frames, rate_hz = audio["frames"], audio["sample_rate_hz"]
         waveform = Waveform(frames, PICTURE_COLUMNS)
@@ -251,7 +260,7 @@ class _CallWriter:
                 bwf.write_header(target, frames, rate_hz, self._origin())
             for segment in self._original["segments"]:
                 digest = hashlib.sha256()
-                for block in sound(self._place / layout.SEGMENTS / segment["file"]):
+                for block in sound(self._place / layout.SEGMENTS / segment["file"], segment):
                     digest.update(block)
                     waveform.add(block)
                     if is_whole:

@@ -12,6 +12,7 @@ from recorderd.errors import StoreError
 from recorderd.evidence.callcheck import judge_record, parse_record
 from recorderd.evidence.findings import Case
 from recorderd.evidence.layout import AMENDMENT
+from recorderd.evidence.sound import is_sealed
 from recorderd.media.codec import decode_blocks
 from recorderd.store import files
 from recorderd.store.names import RECORD
@@ -142,7 +143,8 @@ class FolderCheck:
             self._judge_archived(case, folder, where, names, entered)
             return known | {ARCHIVED}
         for segment in record["segments"]:
-            self._judge_segment(case, folder, where, names, segment)
+            decodes = self._decodes and not is_sealed(record)
+            self._judge_segment(case, folder, where, names, segment, decodes=decodes)
         return known | {segment["file"] for segment in record["segments"]}
 
     def _judge_archived(
@@ -170,7 +172,14 @@ class FolderCheck:
                 case.altered.deny(f"{where}: {name} is not what the ledger names")
 
     def _judge_segment(
-        self, case: Case, folder: Path, where: str, names: set[str], segment: dict[str, Any]
+        self,
+        case: Case,
+        folder: Path,
+        where: str,
+        names: set[str],
+        segment: dict[str, Any],
+        *,
+        decodes: bool,
     ) -> None:
         self.segments += 1
         name = segment["file"]
@@ -178,7 +187,7 @@ class FolderCheck:
             case.missing.deny(f"{where}: {name} is missing")
         elif self._sha256(folder / name) != segment["sha256"]:
             case.altered.deny(f"{where}: {name} is not the file that was sealed")
-        elif self._decodes:
+        elif decodes:
             digest = hashlib.sha256()
             try:
                 for block in decode_blocks(folder / name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from recorderd.core import chain
@@ -18,7 +18,7 @@ from recorderd.errors import LedgerError
 from recorderd.evidence.part import TIMESTAMPS
 from recorderd.evidence.walk import KeyedWalk
 from recorderd.store import files
-from recorderd.store.ledger import RECORDER, chain_lines, chain_names, file_ranges
+from recorderd.store.ledger import RECORDER, chain_lines, chain_names, file_ranges, is_line
 from recorderd.store.names import LEDGER
 
 if TYPE_CHECKING:
@@ -93,6 +93,11 @@ class LedgerCheck:
             wanted = [*walked.claims, *(seq + 1 for seq in walked.notes)]
             limit = min(max([walked.limit, *wanted]), ENTRIES_MAX)
             self._walk(walked, islice(chain_lines(walked.folder), limit))
+            if walked.walk.head.entries < walked.limit and walked.breaks < BREAKS_MAX:
+                self._case.missing.deny(
+                    f"ledger {walked.name}: entry {walked.walk.head.entries} cannot be read, and "
+                    f"{walked.limit - walked.walk.head.entries} come from there on"
+                )
             self._judge_claims(walked)
 
     def walk_on(self) -> None:
@@ -145,7 +150,7 @@ class LedgerCheck:
 
     def _walk(self, walked: Walked, lines: Iterator[bytes]) -> None:
         for line in lines:
-            if not line.endswith(b"\n"):
+            if not is_line(line):
                 return  # being written, or torn by a power cut
             entry = self._entry(walked, line)
             if walked.breaks >= BREAKS_MAX:
@@ -292,14 +297,14 @@ class LedgerCheck:
         """Lines behind the beginning of the next file: of those that were not durable then, each
         stands in the next file again; one that is damaged was told there."""
         with files.guarded(path), path.open("rb") as file:
-            excess = list(islice(file, end - start, end - start + EXCESS_LINES_MAX))
+            behind = islice(file, end - start, end - start + EXCESS_LINES_MAX)
+            excess = list(takewhile(is_line, behind))  # what follows a torn line was not durable
         if not excess:
             return
         followers = list(islice(chain_lines(folder, end), max(len(excess), 8)))
         is_told = any(b'"kind":"ledger-damaged"' in line for line in followers[:8])
         for line, follower in zip(excess, [*followers, *[b""] * len(excess)], strict=False):
-            is_torn = not line.endswith(b"\n")
-            if not (is_torn or line == follower or (is_told and _seq_of(line) < 0)):
+            if line != follower and not (is_told and _seq_of(line) < 0):
                 self._case.altered.deny(
                     f"ledger/{folder.name}/{path.name}: a line that does not belong to the chain"
                 )
@@ -316,4 +321,4 @@ def _whole_lines(folder: Path) -> int:
     """How many entries a chain has now; a line that is just being written is none."""
     path, start, _ = file_ranges(folder)[-1]
     with files.guarded(path), path.open("rb") as file:
-        return start + sum(line.endswith(b"\n") for line in file)
+        return start + sum(1 for _ in takewhile(is_line, file))

@@ -17,7 +17,7 @@ from recorderd.core.chain import Entry, Head
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence.walk import Checkpoint, KeyedWalk
 from recorderd.store import files
-from recorderd.store.ledger import DESK, RECORDER, chain_lines, file_ranges
+from recorderd.store.ledger import DESK, RECORDER, chain_lines, file_ranges, is_line
 from recorderd.store.names import KEYS, LEDGER
 from recorderd.store.signing import PUBLIC
 
@@ -115,7 +115,7 @@ def _entries_in(path: Path, start: int, end: int | None, call_id: str) -> list[E
 
 def _lines_to_checkpoint(folder: Path, first: int, last: int) -> Iterator[bytes]:
     for count, line in enumerate(chain_lines(folder, first)):
-        if not line.endswith(b"\n"):
+        if not is_line(line):
             return  # being written, or torn by a power cut
         if count == PART_LINES_MAX:
             raise StoreError(f"{folder}: more than {PART_LINES_MAX} entries belong to one call")
@@ -201,7 +201,7 @@ def desk_entries(directory: Path, call_id: str) -> list[Entry]:
     mark = json.dumps(call_id).encode()
     found = []
     for line in chain_lines(directory / LEDGER / DESK):
-        if mark in line and line.endswith(b"\n"):
+        if mark in line and is_line(line):
             entry = chain.parse_line(line)
             if is_about(entry, call_id) or call_id in entry.data.get("calls", ()):
                 found.append(entry)

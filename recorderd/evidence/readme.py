@@ -20,7 +20,7 @@ _LIST = (
 )
 
 
-def readme_text(parts: Mapping[str, LedgerPart], pem: str) -> str:
+def readme_text(parts: Mapping[str, LedgerPart], pem: str, *, has_sealed: bool) -> str:
     """The whole file. `parts` are the calls' by their folder in the bundle; "" is the bundle itself."""
     fourth = _fourth(parts, fingerprint_of(pem))
     stamped = [folder for folder, part in parts.items() if part.stamp]
@@ -30,6 +30,9 @@ def readme_text(parts: Mapping[str, LedgerPart], pem: str) -> str:
         place = f"{stamped[0]}/" if stamped[0] else ""
         english += _STAMP.format(place=place)
         japanese += _STAMP_JA.format(place=place)
+    if has_sealed:
+        english += _SEALED
+        japanese += _SEALED_JA
     if any(part.checkpoint is None for part in parts.values()):
         english += _UNSIGNED
         japanese += _UNSIGNED_JA
@@ -150,6 +153,19 @@ _STAMP_JA = """
 外部の時刻認証局によるタイムスタンプ(RFC 3161)があります。認証局の証明書(authority.pem)を用意して:
 
     openssl ts -verify -data {place}ledger/timestamp.txt -in {place}ledger/timestamp.tsr -CAfile authority.pem
+"""
+_SEALED = """
+The sound of a call with a file key.age is sealed. Whoever has a supervisor's identity (supervisor.key)
+opens it with the stock tool age:
+
+    age -d -i supervisor.key key.age > call.key
+    age -d -i call.key segments/NAME.flac.age > NAME.flac
+"""
+_SEALED_JA = """
+key.age のある通話の音声は暗号化されています。責任者の鍵(supervisor.key)があれば、標準の age で復号できます。
+
+    age -d -i supervisor.key key.age > call.key
+    age -d -i call.key segments/NAME.flac.age > NAME.flac
 """
 _UNSIGNED = """
 NOTE: the ledger was not signed yet behind the last entry of this call when the bundle was made; step 4

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.evidence import words
 from recorderd.evidence.picture import full_scale_of, picture
+from recorderd.evidence.sound import is_sealed
 from recorderd.evidence.style import STYLE
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def _facts(report: CallReport) -> Iterator[tuple[str, str, str]]:
 
 
 def _party(record: dict[str, Any]) -> str:
+    if is_sealed(record):
+        return "sealed 暗号化"
     if record["direction"] == "outbound":
         return shown(record["dialled"]) if record["dialled"] else "— <small>番号不明</small>"
     caller = record["caller"] or {}
@@ -136,7 +139,7 @@ def _picture(report: CallReport) -> Iterator[str]:
     record = report.record
     yield '<section><h2>Waveform <span lang="ja">波形</span></h2>'
     if report.waveform is None:
-        yield f"<p>{words.NO_PICTURE}</p></section>"
+        yield f"<p>{words.SEALED if is_sealed(record) else words.NO_PICTURE}</p></section>"
         return
     yield picture(record, report.waveform)
     yield '<ul class="legend">'

@@ -126,6 +126,10 @@ LEGEND = (
 SIGNS = {"off-hook": "▲", "on-hook": "▼", "flash": "◆"}
 
 NO_PICTURE = "No sound to show. " + _ja("表示できる音声はありません。")
+SEALED = (
+    "The sound is sealed, and was not opened for this bundle; README.txt says how a supervisor opens "
+    "it. " + _ja("音声は暗号化されています。復号の方法は README.txt にあります。")
+)
 NO_SOUND = "This call has no sound. " + _ja("この通話に音声はありません。")
 NO_GAPS = "None: every sample from the first to the last was kept. " + _ja(
     "なし。最初から最後まで全サンプルが保存されています。"

@@ -242,8 +242,8 @@ class _End:
         self.path = path
         self.entries: list[Entry] = []  # of this file
         self.damaged = 0  # lines that end as lines do, and are none: no power cut makes those
-        self.is_whole = all(_is_line(line) for line in lines)
-        for line in takewhile(_is_line, lines):
+        self.is_whole = all(is_line(line) for line in lines)
+        for line in takewhile(is_line, lines):
             try:
                 self.entries.append(chain.parse_line(line))
             except LedgerError:
@@ -256,7 +256,7 @@ class _End:
         self.was_stopped = not said or said[-1] == "stopped"
 
 
-def _is_line(line: bytes) -> bool:
+def is_line(line: bytes) -> bool:
     """Whether a line was not torn by a power cut: that leaves a line without its end, or a page of
     zeros where something was written and not yet synced. What follows was not durable either."""
     return line.endswith(b"\n") and b"\0" not in line

@@ -342,37 +342,35 @@ def edited_record(rng, data):
 
 
 def relink(thing, files, call, how=None):
-    """The ledger with a call's new hash in it. `how`: signed with the attacker's key as well."""
-    record = files[call + "call.json"]
+    """Every chain with a call's new hash in it, bound together again line by line, and the checkpoints
+    with what they say of the other chains. `how`: signed with the attacker's key as well."""
     call_id = json.loads(thing.files[call + "call.json"])["id"]
-    sha256 = hashlib.sha256(record).hexdigest()
+    sha256 = hashlib.sha256(files[call + "call.json"]).hexdigest()
+    chains = {}
     for folder in sorted({name.rpartition("/")[0] for name in thing.chains}):
         names = [name for name in thing.chains if name.rpartition("/")[0] == folder]
-        lines = [line for name in names for line in lines_of(thing.files[name])]
-        if folder.endswith("desk") or not any(
-            f'"call":"{call_id}"'.encode() in line for line in lines
-        ):
-            continue
-        entries = [json.loads(line) for line in lines]
+        if folder.endswith("/ledger") and folder != f"{call}ledger":
+            continue  # another call's in the same bundle
+        entries = [json.loads(line) for name in names for line in lines_of(thing.files[name])]
         for entry in entries:
             if entry["kind"] == "call-closed" and entry["data"]["call"] == call_id:
                 entry["data"]["record_sha256"] = sha256
-        files |= rewritten(thing, names, forged(entries, how))
+        chains[folder] = (names, entries)
+    heads, before = {}, None
+    while heads != before:  # what one chain says of another reaches back, so this comes to an end
+        before = dict(heads)
+        for folder, (names, entries) in chains.items():
+            lines = forged(folder.rpartition("/")[2], entries, how, heads)
+            files |= rewritten(thing, names, lines)
 
 
-def forged(entries, how):
-    """The lines of `entries`, each bound to the one before it again."""
+def forged(name, entries, how, heads):
+    """The lines of `entries`, each bound to the one before it again; `heads` learns where each came to."""
     head = Head(entries[0]["seq"], entries[0]["prev"])
     lines = []
-    if how == "changed":  # a change of the key that never was
-        named = {"public_key": ATTACKER.public_pem, "fingerprint": ATTACKER.fingerprint}
-        entries.insert(1, {**entries[0], "kind": chain.KEY_CHANGED, "data": named})
-    for entry in entries:
-        data = entry["data"]
-        if how == "named" and entry["kind"] == chain.BEGAN:
-            data = {**data, "public_key": ATTACKER.public_pem, "fingerprint": ATTACKER.fingerprint}
-        if entry["kind"] == chain.CHECKPOINT:
-            data = {**data, **checkpoint(data, head, signs=how is not None)}
+
+    def add(entry, data):
+        nonlocal head
         reading = ClockReading(
             entry["boot_id"], MonoNs(entry["mono_ns"]), WallNs(0), entry["synchronised"], ""
         )
@@ -380,12 +378,25 @@ def forged(entries, how):
         line["at"] = entry["at"]
         lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         head = chain.after(head, lines[-1])
+
+    named = {"public_key": ATTACKER.public_pem, "fingerprint": ATTACKER.fingerprint}
+    for entry in entries:
+        data = entry["data"]
+        if how == "named" and entry["kind"] == chain.BEGAN:
+            data = {**data, **named}
+        if entry["kind"] == chain.CHECKPOINT:
+            data = {**data, **checkpoint(data, head, heads, signs=how is not None)}
+        add(entry, data)
+        if how == "changed" and entry is entries[0]:  # a change of the key that never was
+            add({**entry, "kind": chain.KEY_CHANGED}, named)
+        heads[name, entry["seq"] + 1] = head
     return lines
 
 
-def checkpoint(data, head, *, signs):
+def checkpoint(data, head, heads, *, signs):
     old = chain.parse_note(data["note"])
-    note = chain.note_text(old.origin, head, old.at, old.others)
+    others = {name: heads.get((name, other.entries), other) for name, other in old.others.items()}
+    note = chain.note_text(old.origin, head, old.at, others)
     if not signs:
         return {"note": note}
     signature = base64.b64encode(ATTACKER.sign(note.encode())).decode()
