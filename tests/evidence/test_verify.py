@@ -470,3 +470,14 @@ def test_who_asks_is_the_person_behind_sudo(config, store, top, capsys, monkeypa
     lines = list(chain_lines(store.directory / "ledger/desk"))
     assert chain.parse_line(lines[-2]).data["who"] == "yamada"
     assert "yamada" in files_of(top / "b")["report.html"].decode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_is_exported_with_sudo_leaves_the_ledger_to_the_recorder(store, top):
+    shutil.rmtree(store.directory / "ledger/desk")
+    for path in (store.directory, *store.directory.rglob("*")):
+        os.chown(path, 12345, 12345)
+    store.exported("6f", top / "b")
+    owners = {path.stat().st_uid for path in (store.directory / "ledger/desk").rglob("*")}
+    assert owners == {12345}
+    assert (store.directory / "ledger/desk").stat().st_uid == 12345
