@@ -106,7 +106,10 @@ class CallIndex:
             "UPDATE call SET seen = ? WHERE id = ? AND coalesce(seen, ?) = ?",
             (place, call_id, place, place),
         )
-        return changed.rowcount == 1
+        if changed.rowcount == 1:
+            return True
+        known = self._database.execute("SELECT 1 FROM call WHERE id = ?", (call_id,))
+        return known.fetchone() is None
 
     def count(self) -> int:
         """How many calls were closed."""

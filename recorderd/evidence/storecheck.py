@@ -147,8 +147,7 @@ class _StoreCheck:
     def _look_at(self, folder: Path) -> None:
         """Judge a folder for the first time."""
         case = self._judge(folder)
-        is_known = self._index.find(folder.name) is not None
-        if is_known and not self._index.mark_seen(folder.name, str(folder)):
+        if not self._index.mark_seen(folder.name, str(folder)):
             self._case.altered.deny(f"call {folder.name}: it is there twice")
         if not case.is_clean:
             if len(self._suspects) < SUSPECTS_MAX:
