@@ -61,6 +61,7 @@ class FolderCheck:
         else:
             known = self._judge_kept(case, folder, where, names, entered)
             known |= {TOMBSTONE, TOMBSTONE_SIGNATURE, ARCHIVED} if is_erasing else set()
+            known |= names if is_erasing and entered.is_sound_removed else set()
             self._judge_hold(case, folder, where, names, entered)
         known |= {RECEIPT} | ({HOLD} if entered.hold else set())
         for name in sorted(names - known):

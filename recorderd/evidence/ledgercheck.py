@@ -35,8 +35,9 @@ EXCESS_LINES_MAX = 10_000
 ENTRIES_MAX = 1 << 40
 LINE_MARK = b'"kind":"checkpoint"'
 _FILE = re.compile(r"\d{12,}\.jsonl")
-_WEIGHTY = {"call-closed", "call-erased", "record-amended", "sound-removed", "hold", "release"}
-"""Kinds whose entries are made together with a checkpoint: without one they prove nothing."""
+_WEIGHTY = {"call-closed", "record-amended", "sound-removed", "hold", "release"}
+"""Kinds whose entries are made together with a checkpoint: without one they prove nothing. That a call
+was erased is proven by the signature of its tombstone as well, and may be signed later."""
 
 
 @dataclass(slots=True)
