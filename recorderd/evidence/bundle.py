@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from recorderd.errors import StoreError
 from recorderd.evidence import zipform
-from recorderd.evidence.layout import NAME_CHARS_MAX
+from recorderd.evidence.layout import MANIFEST, NAME_CHARS_MAX
 from recorderd.store import files
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Bundle(Protocol):
 def open_bundle(path: Path) -> Iterator[FolderBundle | ZipBundle]:
     """The bundle at `path`; StoreError where it is none that can be read."""
     if path.is_dir():
+        if not (path / MANIFEST).is_file():
+            raise StoreError(
+                f"{path}: neither a bundle (it has no {MANIFEST}) nor a state directory"
+            )
         yield FolderBundle(path)
         return
     with files.guarded(path), path.open("rb") as file:

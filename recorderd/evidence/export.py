@@ -68,6 +68,8 @@ def export(
     """
     target = request.target
     _refuse_existing(target)
+    if target.parent.resolve().is_relative_to(request.directory.resolve()):
+        raise StoreError(f"{target}: lies in the state directory; name a place outside of it")
     key = load_device_key(request.directory)
     with _temporary_folder(target) as temp:
         _write_calls(temp, request, tell)

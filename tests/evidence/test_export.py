@@ -18,6 +18,7 @@ from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence import export as export_module
 from recorderd.evidence import layout
 from recorderd.evidence.bundlecheck import verify_bundle
+from recorderd.evidence.storecheck import verify_store
 from recorderd.media import bwf
 from recorderd.media.wav import read_wav
 from recorderd.store.ledger import chain_lines
@@ -173,6 +174,8 @@ def test_nothing_is_written_over(store, top):
             store.exported("1a", top / name)
     with pytest.raises(StoreError, match="no such folder"):
         store.exported("1a", top / "no/such/place")
+    with pytest.raises(StoreError, match="lies in the state directory"):
+        store.exported("1a", store.directory / "calls/b")
 
 
 def test_what_was_altered_is_not_handed_out(store, top):
@@ -286,6 +289,7 @@ def test_an_outside_time_stamp_goes_along_and_is_checked_with_openssl(store, top
     folder.mkdir()
     (folder / f"{chosen.seq}.tsr").write_bytes(stamped(tmp_path, chosen.data["note"]))
     (folder / f"{behind[0].seq}.tsr").write_bytes(b"over something else")
+    assert verify_store(store.directory, wait=lambda _s: None).is_proven
     bundle = store.exported("3c", top / "b")
     files = files_of(bundle)
     assert files["ledger/timestamp.txt"].decode() == chosen.data["note"]

@@ -441,6 +441,7 @@ def test_json_is_one_value(config, store, capsys):
         (["verify", "nobody"], 2, "no call has this id"),
         (["verify", "no/such/path"], 1, "no such file or folder"),
         (["verify", "none.line"], 1, "not a ZIP file"),
+        (["verify", "."], 1, "neither a bundle (it has no MANIFEST.sha256) nor a state directory"),
         (["verify", "/dev/null"], 1, "neither a folder nor a file"),
         (["verify", "6f", "--fingerprint", "12"], 2, "64 hexadecimal digits"),
         (["verify", "6f", "--checkpoint", "none.line"], 1, "not the note of a checkpoint"),
