@@ -28,7 +28,7 @@ from recorderd.evidence.waveform import Waveform
 from recorderd.media import bwf
 from recorderd.store import files
 from recorderd.store.ledger import open_desk
-from recorderd.store.names import RECORD
+from recorderd.store.names import ARCHIVED, ERASED, RECORD, VAULT
 from recorderd.store.records import read_original, read_record
 from recorderd.store.signing import fingerprint_of, load_device_key
 
@@ -181,6 +181,7 @@ class _CallWriter:
         self._pem = pem
         self._source = source
         self._place = place
+        _refuse_without_sound(source)
         self._original, self._sha256 = read_original(source)
         self._opened = opened(read_record(source))
         self._record = self._opened.record
@@ -225,7 +226,7 @@ class _CallWriter:
 
     def _copy_key(self) -> None:
         """The key of a sealed call, which only a supervisor can open."""
-        source = self._request.directory / "vault" / f"{self._source.name}.age"
+        source = self._request.directory / VAULT / f"{self._source.name}.age"
         with files.guarded(source), source.open("rb") as file:
             _write(self._place / layout.KEY, file.read(layout.KEY_BYTES_MAX))
 
@@ -313,6 +314,14 @@ class _CallWriter:
             at=self._request.at,
         )
         _write(self._place / layout.REPORT, report_page(report).encode())
+
+
+def _refuse_without_sound(folder: Path) -> None:
+    """Of these there is no recording here to hand out."""
+    if (folder / ERASED).exists():
+        raise StoreError(f"call {folder.name}: erased; `recorderd show` has what is left of it")
+    if (folder / ARCHIVED).exists():
+        raise StoreError(f"call {folder.name}: its sound is in the archive only; export it there")
 
 
 def amendments_in(part: LedgerPart) -> dict[str, str]:

@@ -15,7 +15,7 @@ from recorderd.evidence.layout import AMENDMENT
 from recorderd.evidence.sound import is_sealed
 from recorderd.media.codec import decode_blocks
 from recorderd.store import files
-from recorderd.store.names import RECORD
+from recorderd.store.names import ARCHIVED, ERASED, ERASED_SIGNATURE, HOLD, RECEIPT, RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
 from recorderd.store.signing import is_signed
 
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recorderd.evidence.callcheck import Entered
-
-TOMBSTONE = "erased.json"
-TOMBSTONE_SIGNATURE = "erased.sig"
-ARCHIVED = "archived.json"
-HOLD = "hold.json"
-RECEIPT = "receipt.json"
 
 HASH_BYTES = 1 << 18
 SMALL_BYTES_MAX = 1 << 16
@@ -60,7 +54,7 @@ class FolderCheck:
             known |= names if is_erasing else set()
         else:
             known = self._judge_kept(case, folder, where, names, entered)
-            known |= {TOMBSTONE, TOMBSTONE_SIGNATURE, ARCHIVED} if is_erasing else set()
+            known |= {ERASED, ERASED_SIGNATURE, ARCHIVED} if is_erasing else set()
             known |= names if is_erasing and entered.is_sound_removed else set()
             self._judge_hold(case, folder, where, names, entered)
         known |= {RECEIPT} | ({HOLD} if entered.hold else set())
@@ -105,21 +99,21 @@ class FolderCheck:
         self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
     ) -> set[str]:
         """Of an erased call its tombstone is left, and nothing that could be heard."""
-        if TOMBSTONE not in names:
-            case.missing.deny(f"{where}: it was erased, and its {TOMBSTONE} is missing")
-        elif self._sha256(folder / TOMBSTONE) != entered.tombstone_sha256:
-            case.altered.deny(f"{where}: {TOMBSTONE} is not what the ledger names")
+        if ERASED not in names:
+            case.missing.deny(f"{where}: it was erased, and its {ERASED} is missing")
+        elif self._sha256(folder / ERASED) != entered.tombstone_sha256:
+            case.altered.deny(f"{where}: {ERASED} is not what the ledger names")
         elif not self._is_signed(folder, names):
-            case.altered.deny(f"{where}: {TOMBSTONE_SIGNATURE} is not a signature of {TOMBSTONE}")
-        return {TOMBSTONE, TOMBSTONE_SIGNATURE}
+            case.altered.deny(f"{where}: {ERASED_SIGNATURE} is not a signature of {ERASED}")
+        return {ERASED, ERASED_SIGNATURE}
 
     def _is_signed(self, folder: Path, names: set[str]) -> bool:
         """Whether the tombstone is signed with a key of this box, of today or before."""
-        if TOMBSTONE_SIGNATURE not in names:
+        if ERASED_SIGNATURE not in names:
             return False
         with files.guarded(folder):
-            signature = (folder / TOMBSTONE_SIGNATURE).read_bytes()
-            tombstone = (folder / TOMBSTONE).read_bytes()
+            signature = (folder / ERASED_SIGNATURE).read_bytes()
+            tombstone = (folder / ERASED).read_bytes()
         return any(is_signed(pem, signature, tombstone) for pem in self._keys())
 
     def _judge_kept(

@@ -176,7 +176,7 @@ def _enter_sound_removed(folder: Path, books: Books) -> None:
 def _enter(books: Books, kind: str, data: dict[str, Any]) -> None:
     if books.ledger.last(kind, data["call"]) != data:
         books.ledger.append(kind, **data)
-    books.ledger.sync()
+    books.ledger.sign()
 
 
 def destroy_key(directory: Path, call_id: str) -> None:

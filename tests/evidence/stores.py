@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import replace
 from unittest.mock import patch
@@ -10,6 +9,7 @@ from unittest.mock import patch
 from recorderd.core.manifest import AmendTimes, Notice
 from recorderd.evidence.export import Request, export
 from recorderd.store import ledger as ledger_module
+from recorderd.store.holds import place_hold
 from recorderd.store.ledger import open_desk
 from tests.store.calls import CALLER, KEY, READING, SITE, Office, a_record, at
 
@@ -72,10 +72,8 @@ class Store:
 
     def hold(self, call_id):
         with open_desk(self.directory, SITE.name, self.office.reading) as desk:
-            desk.append("hold", call=call_id, who="chief", why="dispute")
-        (self.folder(call_id) / "hold.json").write_text(
-            json.dumps({"who": "chief", "why": "dispute"})
-        )
+            when = "2026-11-23T19:00:00.000+09:00"
+            place_hold(self.folder(call_id), desk, "chief", "dispute", when)
 
     def exported(self, *call_ids_and_target):
         *call_ids, target = call_ids_and_target

@@ -73,7 +73,11 @@ class Alarms:
 
         def look() -> None:
             is_heard = not self._sim.box.card_is_lost  # else there is nothing to write
-            if is_heard and self._sim.disk.fault is fault and begun & {job.record.id for job in writer._jobs}:
+            if (
+                is_heard
+                and self._sim.disk.fault is fault
+                and begun & {job.record.id for job in writer._jobs}
+            ):
                 self.expect("writing", is_there=True)
 
         self._after(DISK_IS_TOLD_WITHIN_NS, look)
