@@ -75,6 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--rebuild", action="store_true", help="drop the catalogue and make it again from the calls"
     )
     _keys(commands)
+    _export(commands)
+    _verify(commands)
     return parser
 
 
@@ -94,6 +96,38 @@ def _identity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--identity", type=Path, required=True, metavar="FILE", help="a supervisor's key"
     )
+
+
+def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = _command(
+        commands, "export", "calls as an evidence bundle for a stranger", "export", "export"
+    )
+    export.add_argument("ids", nargs="+", metavar="ID", help="a call's id, or its first letters")
+    export.add_argument(
+        "--to", type=Path, required=True, metavar="PATH", help="a new folder, or a new file.zip"
+    )
+
+
+def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verify = _command(
+        commands, "verify", "what is proven of calls, a bundle or all calls", "verify", "verify"
+    )
+    verify.add_argument(
+        "what", nargs="*", metavar="ID|PATH", help="calls, bundles, or a state directory"
+    )
+    verify.add_argument("--all", action="store_true", help="the whole state directory")
+    verify.add_argument(
+        "--fingerprint", metavar="HEX", help="the device key's, as noted at installation"
+    )
+    verify.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a checkpoint that was kept elsewhere: nothing up to it may be missing",
+    )
+    _json(verify)
 
 
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -81,6 +81,7 @@ class Closing:
             self._envelope.keep()
             file_record(self._directory, self._zone, books, record, self.draft.folder)
             self.filed = record
+        books.ledger.sync()  # that it was abandoned: of a call without a record nothing else is left
         if self._envelope.is_sealed and not self.draft.is_filed:
             destroy_key(self._directory, self.draft.record.id)
         files.remove_durable(draft_path(self._directory, self.draft.record.id))

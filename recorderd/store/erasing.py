@@ -175,7 +175,7 @@ def _enter_sound_removed(folder: Path, books: Books) -> None:
 def _enter(books: Books, kind: str, data: dict[str, Any]) -> None:
     if books.ledger.last(kind, data["call"]) != data:
         books.ledger.append(kind, **data)
-    books.ledger.sync()
+    books.ledger.sign()
 
 
 def _remove_rest(directory: Path, folder: Path) -> Iterator[None]:

@@ -242,8 +242,8 @@ class _End:
         self.path = path
         self.entries: list[Entry] = []  # of this file
         self.damaged = 0  # lines that end as lines do, and are none: no power cut makes those
-        self.is_whole = all(_is_line(line) for line in lines)
-        for line in takewhile(_is_line, lines):
+        self.is_whole = all(is_line(line) for line in lines)
+        for line in takewhile(is_line, lines):
             try:
                 self.entries.append(chain.parse_line(line))
             except LedgerError:
@@ -256,7 +256,7 @@ class _End:
         self.was_stopped = not said or said[-1] == "stopped"
 
 
-def _is_line(line: bytes) -> bool:
+def is_line(line: bytes) -> bool:
     """Whether a line was not torn by a power cut: that leaves a line without its end, or a page of
     zeros where something was written and not yet synced. What follows was not durable either."""
     return line.endswith(b"\n") and b"\0" not in line
@@ -303,10 +303,7 @@ def chain_lines(folder: Path, first: int = 0) -> Iterator[bytes]:
 
     What a file holds beyond the beginning of the next one was not durable when that was begun.
     """
-    paths = _chain_files(folder)
-    starts = [_start_of(path) for path in paths]
-    ends = [*starts, None][1:] if starts else []
-    for path, start, end in zip(paths, starts, ends, strict=True):
+    for path, start, end in file_ranges(folder):
         if end is not None and end <= first:
             continue
         with files.guarded(path), path.open("rb") as file:
@@ -315,6 +312,13 @@ def chain_lines(folder: Path, first: int = 0) -> Iterator[bytes]:
                     break
                 if seq >= first:
                     yield line
+
+
+def file_ranges(folder: Path) -> list[tuple[Path, int, int | None]]:
+    """The files of a chain, each with its first entry and the one that the next file begins with."""
+    paths = _chain_files(folder)
+    starts = [_start_of(path) for path in paths]
+    return list(zip(paths, starts, [*starts, None][1:], strict=True)) if paths else []
 
 
 def closed_calls(folder: Path) -> set[str]:

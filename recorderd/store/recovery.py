@@ -138,6 +138,9 @@ class _Recovery:
             save_draft(self._directory, draft)
         elif draft.record.ended_at is None:
             draft = replace(draft, record=replace(draft.record, cut=True))
+        if not draft.is_filed:  # the entry may have been lost with the memory
+            reason = "it was given up when the recorder stopped"
+            self._books.ledger.append("call-abandoned", call=call_id, reason=reason)
         self._close(draft)
         if draft.is_filed:
             (self._report.cut if draft.record.cut else self._report.finished).append(call_id)

@@ -1,0 +1,73 @@
+"""`recorderd export`: calls as an evidence bundle, which a stranger can check with stock tools."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from recorderd.config import find_config, load
+from recorderd.errors import UsageError
+from recorderd.evidence.export import CALLS_MAX, Request, seconds_of
+from recorderd.evidence.export import export as write_bundle
+from recorderd.runtime.clock import SystemClock
+from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.units import iso
+
+if TYPE_CHECKING:
+    import argparse
+
+    from recorderd.config.values import Config
+    from recorderd.store.catalogue import Entry
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the bundle, and say how it is checked."""
+    config = load(find_config(options.config))
+    entries = _entries(config, options.ids)
+    clock = SystemClock()
+    request = Request(
+        directory=config.storage.directory,
+        site=config.site.name,
+        folders=[entry.folder for entry in entries],
+        target=options.to.absolute(),
+        who=who_asks(),
+        at=iso(clock.reading().wall, ZoneInfo(config.site.time_zone)),
+    )
+    with Progress(
+        TextColumn("exporting"),
+        BarColumn(),
+        TaskProgressColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=sum(seconds_of(entry.record) for entry in entries) or None)
+        digest = write_bundle(
+            request, clock.reading, lambda seconds: bar.update(task, advance=seconds)
+        )
+    print(f"{options.to}: {len(entries)} call{'' if len(entries) == 1 else 's'}")
+    print(f"its list of hashes (MANIFEST.sha256) has the SHA-256 {digest}")
+    print("README.txt in it says how it is checked; recorderd verify does it all at once")
+    return 0
+
+
+def _entries(config: Config, ids: list[str]) -> list[Entry]:
+    """The calls that are meant, each once."""
+    if len(ids) > CALLS_MAX:
+        raise UsageError(f"{len(ids)} calls: a bundle holds at most {CALLS_MAX}; make several")
+    with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
+        found = [catalogue.get(each) for each in ids]
+    return list({entry.record["id"]: entry for entry in found}.values())
+
+
+def who_asks() -> str:
+    """The person at the keyboard, also behind sudo."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return f"uid {os.getuid()}"
