@@ -16,14 +16,20 @@ from zoneinfo import ZoneInfo
 
 from recorderd import __version__
 from recorderd.config import load
+from recorderd.config.needs import (
+    card_needs,
+    card_users,
+    changed_lines,
+    check_can_be_taken,
+    retention_rules,
+)
 from recorderd.core.age import AgeClock
 from recorderd.core.livecall import ClipFacts, LineSettings
 from recorderd.core.manifest import AmendTimes, LedgerNote
-from recorderd.core.retention import STANDARD, Rules
 from recorderd.core.station import Station
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.media.announcement import load_clip
-from recorderd.recording.keeper import MB, Keeper
+from recorderd.recording.keeper import Keeper
 from recorderd.recording.writer import Writer
 from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
@@ -46,7 +52,6 @@ if TYPE_CHECKING:
         HookSensor,
         Inbox,
         Modem,
-        Post,
         SoundCard,
         Watchdog,
     )
@@ -55,9 +60,6 @@ if TYPE_CHECKING:
     from recorderd.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
-
-RING_EXTRA_S = 30
-"""Sound kept beyond the pre-roll: how long the writer may be held up by a slow disk."""
 
 SEAL_WITHIN_S = 60.0
 """A stop waits this long for open segments to be sealed; recovery would seal the rest."""
@@ -325,91 +327,6 @@ class Daemon:
 # ---------------------------------------------------------------- what follows from a configuration
 
 
-def ring_seconds_of(config: Config) -> int:
-    """Seconds of sound that every ring of this configuration keeps at the most."""
-    return max(line.audio.pre_roll_ms for line in config.lines) // 1000 + RING_EXTRA_S
-
-
-def card_needs(config: Config) -> dict[str, tuple[int, int, int]]:
-    """Each sound card that the lines use: rate in Hz, capture channels (0: output only), and the
-    seconds of sound its ring keeps."""
-    needs: dict[str, tuple[int, int, int]] = {}
-    for line in config.lines:
-        audio = line.audio
-        _, channels, seconds = needs.get(audio.device, (0, 0, 0))
-        channels = max(channels, audio.near_channel, audio.far_channel)
-        seconds = max(seconds, audio.pre_roll_ms // 1000 + RING_EXTRA_S)
-        needs[audio.device] = (audio.capture_rate_hz, channels, seconds)
-    for line in config.lines:
-        if line.announcement is not None:
-            needs.setdefault(line.announcement.output_device, (line.audio.capture_rate_hz, 0, 0))
-    return needs
-
-
-def card_users(config: Config) -> dict[str, set[str]]:
-    """Each sound card and the lines that depend on it."""
-    users: dict[str, set[str]] = {}
-    for line in config.lines:
-        users.setdefault(line.audio.device, set()).add(line.name)
-        if line.announcement is not None:
-            users.setdefault(line.announcement.output_device, set()).add(line.name)
-    return users
-
-
-def changed_lines(old: Config, new: Config) -> list[str]:
-    """Lines whose devices differ between two configurations, or are in only one of them."""
-    before = {line.name: line for line in old.lines}
-    after = {line.name: line for line in new.lines}
-    cards_before, cards_after = card_needs(old), card_needs(new)
-    changed = set(before) ^ set(after)
-    for name in set(before) & set(after):
-        one, other = before[name], after[name]
-        if (one.audio, one.hook, one.ring, one.modem) != (
-            other.audio,
-            other.hook,
-            other.ring,
-            other.modem,
-        ) or _output(one) != _output(other):
-            changed.add(name)
-    for name, users in {**card_users(old), **card_users(new)}.items():
-        if cards_before.get(name) != cards_after.get(name):
-            changed |= users
-    if old.site.country != new.site.country:
-        changed |= set(before) | set(after)
-    return sorted(changed)
-
-
-def _output(line: Line) -> tuple[str, int | None] | None:
-    announcement = line.announcement
-    return (
-        None if announcement is None else (announcement.output_device, announcement.output_channel)
-    )
-
-
-def check_can_be_taken(old: Config, new: Config) -> None:
-    """Some changes need a restart; raises ConfigError naming them."""
-    problems = []
-    if new.storage.directory != old.storage.directory:
-        problems.append(f"{new.path}: storage.directory: it needs a restart to change")
-    if new.simulation != old.simulation:
-        problems.append(f"{new.path}: simulation: it needs a restart to change")
-    added = {line.name for line in new.lines} - {line.name for line in old.lines}
-    if new.simulation is not None and (added or set(card_needs(new)) - set(card_needs(old))):
-        problems.append(f"{new.path}: line: a simulated office needs a restart to get more lines")
-    if problems:
-        raise ConfigError(problems)
-
-
-def retention_rules(config: Config) -> Rules:
-    """What the configuration says about which calls may go."""
-    days = {each.name: each.days for each in config.retention}
-    return Rules(
-        days={STANDARD: config.storage.retention_days, **days},
-        has_archive=config.archive is not None,
-        free_min_bytes=config.storage.free_min_mb * MB,
-    )
-
-
 def line_settings(
     config: Config, line: Line, clips: Mapping[str, Clip], box_zero_ns: int
 ) -> LineSettings:
@@ -477,32 +394,3 @@ def prepare_directory(storage: Storage) -> None:
 def new_call_id() -> str:
     """An id that never comes twice and says nothing of time: a Pi may wake up in 1970."""
     return os.urandom(8).hex()
-
-
-class HardwareDevices:
-    """The real devices of this box. Each library is imported when its device is opened."""
-
-    def __init__(self, clock: Clock, inbox: Inbox) -> None:
-        self.clock = clock
-        self.inbox = inbox
-        self._post: Post = inbox.post
-
-    def card(self, name: str, rate_hz: int, channels: int, ring_seconds: int) -> SoundCard:
-        from recorderd.drivers.audio_pyaudio import PyAudioCard  # noqa: PLC0415
-
-        return PyAudioCard(name, rate_hz, channels, ring_seconds, self._post, self.clock.now)
-
-    def sensor(self, line: Line) -> HookSensor:
-        if line.hook.driver == "gpiod":
-            from recorderd.drivers.gpio_chip import GpiodSensor  # noqa: PLC0415
-
-            return GpiodSensor(line, self._post, self.clock.now)
-        from recorderd.drivers.gpio_rpi import RpiGpioSensor  # noqa: PLC0415
-
-        return RpiGpioSensor(line, self._post, self.clock.now)
-
-    def modem(self, line: Line) -> Modem:
-        from recorderd.drivers.modem_serial import SerialModem  # noqa: PLC0415
-
-        assert line.modem is not None
-        return SerialModem(line.modem, line.name, self._post, self.clock.now)

@@ -17,6 +17,7 @@ FrameIndex = NewType("FrameIndex", int)
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+MB = 1_000_000  # as disks are sold
 
 
 def later(at: MonoNs, ns: int) -> MonoNs:

@@ -20,7 +20,8 @@ from recorderd import events as ev
 from recorderd.cli.calls import print_calls
 from recorderd.cli.run import serve
 from recorderd.config import load
-from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
 from recorderd.errors import UsageError
 from recorderd.runtime.inbox import ThreadInbox
 from recorderd.runtime.threads import InlineWriter

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from recorderd import events as ev
 from recorderd.config import find_config, load
-from recorderd.daemon import Daemon, HardwareDevices, ring_seconds_of
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
+from recorderd.drivers.hardware import HardwareDevices
 from recorderd.runtime.clock import SystemClock
 from recorderd.runtime.inbox import ThreadInbox
 from recorderd.runtime.logs import set_up_logging

@@ -23,7 +23,7 @@ from recorderd.store.catalogue import DamagedError, box_time_of
 from recorderd.store.erasing import Sentence, begun, erase, finish, sound_bytes
 from recorderd.store.holds import is_held
 from recorderd.store.receipts import is_confirmed
-from recorderd.units import NS_PER_S, iso, later, to_datetime
+from recorderd.units import MB, NS_PER_S, iso, later, to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,6 @@ GROWTH_EVERY_NS = 24 * LOOK_EVERY_NS
 GROWTH_DAYS = 7
 """What the calls of so many days took is what the next ones will take."""
 
-MB = 1_000_000
 
 RESERVE = ".reserve"
 RESERVE_BYTES = 1 << 18

@@ -20,7 +20,8 @@ from pathlib import Path
 from recorderd import events as ev
 from recorderd.cli.demo import CONFIG
 from recorderd.config import load
-from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.sim.devices import VirtualOffice

@@ -17,7 +17,8 @@ from recorderd import events as ev
 from recorderd.cli import demo
 from recorderd.cli.main import main
 from recorderd.config import load
-from recorderd.daemon import Daemon, changed_lines, prepare_directory, ring_seconds_of
+from recorderd.config.needs import changed_lines, ring_seconds_of
+from recorderd.daemon import Daemon, prepare_directory
 from recorderd.errors import StoreError
 from recorderd.media import codec
 from recorderd.runtime.threads import InlineWriter

@@ -26,7 +26,8 @@ from recorderd import daemon as composition
 from recorderd import events as ev
 from recorderd.cli.demo import run_until
 from recorderd.config import load
-from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
 from recorderd.media.announcement import load_clip
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from recorderd.cli import demo
 from recorderd.config import load
-from recorderd.daemon import Daemon, ring_seconds_of
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.sim.devices import VirtualOffice

@@ -19,6 +19,7 @@ import pytest
 from recorderd import daemon as daemon_module
 from recorderd import events as ev
 from recorderd.config import load
+from recorderd.config.needs import ring_seconds_of
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.sim.devices import VirtualOffice
@@ -60,7 +61,7 @@ def facts_of(script: Path, folder: Path) -> list[str]:
     config_path = folder / "recorderd.toml"
     config_path.write_text(CONFIG.format(country=country, zone=ZONES[country], script=script))
     config = load(config_path)
-    office = VirtualOffice(config, daemon_module.ring_seconds_of(config))
+    office = VirtualOffice(config, ring_seconds_of(config))
     recorder = daemon_module.Daemon(config, office, ServiceManager(), InlineWriter)
     facts: list[str] = []
     take = recorder.status.take
