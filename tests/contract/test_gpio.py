@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 HOOK_PIN, RING_PIN = 17, 27
 LINE = Line(
+    retention="standard",
     name="desk",
     audio=LineAudio("sim", "", 8000, 8000, 1, 2, 2000),
     hook=Hook("rpi-gpio", HOOK_PIN, "low", "up", "/dev/gpiochip0", None),
