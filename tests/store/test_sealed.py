@@ -133,7 +133,8 @@ def test_nothing_on_the_disk_shows_a_number_a_name_or_a_sound(folder):
         office.open(a_record("two", started=office.now_s, caller=CALLER))
         office.run_to(office.now_s + 7)
         content = everything(place)
-        needles = [*SECRETS, office.card.read(9 * RATE, 8), office.card.read(25 * RATE, 8)]
+        in_a_segment, in_a_journal = 9 * RATE, round((office.now_s - 1) * RATE)
+        needles = [*SECRETS, *(office.card.read(at, 8) for at in (in_a_segment, in_a_journal))]
         found[is_sealed] = [content.count(needle) for needle in needles]
         office.writer.close()
     assert found[True] == [0] * len(found[True])
