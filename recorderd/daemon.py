@@ -23,7 +23,7 @@ from recorderd.config.needs import (
     check_can_be_taken,
     retention_rules,
 )
-from recorderd.core.age import AgeClock
+from recorderd.core.boxtime import AgeClock
 from recorderd.core.livecall import ClipFacts, LineSettings
 from recorderd.core.manifest import AmendTimes, LedgerNote
 from recorderd.core.station import Station
@@ -35,8 +35,8 @@ from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
 from recorderd.runtime.threads import WriterThread
 from recorderd.store import files
-from recorderd.store.agefile import load_age, save_age
 from recorderd.store.books import Books
+from recorderd.store.boxtime import load_age, save_age
 from recorderd.store.envelope import plain_envelope
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover

@@ -45,7 +45,7 @@ class LineSettings:
     box_zero_ns: int  # position of this boot's monotonic zero on the axis of running time
 
     def box_time_s(self, at: MonoNs) -> int:
-        """A moment's position (core/age.py) in seconds, rounded up: a call is never taken for older."""
+        """A moment's position (core/boxtime.py) in seconds, rounded up: a call is never taken for older."""
         return -((-self.box_zero_ns - at) // NS_PER_S)
 
     def clip_for(self, direction: Direction) -> str:

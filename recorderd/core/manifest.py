@@ -122,7 +122,7 @@ class CallRecord:
     sealed: Sealed | None = None  # None: the call is kept in plain
     cut: bool = False  # the recorder died in mid-call; start-up recovery closed the record
     retention: str = UNKNOWN  # its class: how long it is kept (core/retention.py)
-    box_time_s: int | None = None  # where it began on the axis of running time (core/age.py)
+    box_time_s: int | None = None  # where it began on the axis of running time (core/boxtime.py)
     salt: str = ""  # random, so that the record's hash tells nothing when the record is erased
 
     def as_json(self, zone: tzinfo) -> dict[str, Any]:

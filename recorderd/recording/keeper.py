@@ -1,7 +1,7 @@
 """The keeper: lets time pass, looks how full the disk is, and erases what retention says.
 
 It works on the writer's thread, in small steps between those of calls, and a few milliseconds at a
-time. What may go is decided in core/retention.py, how old a call is in core/age.py, and how a call is
+time. What may go is decided in core/retention.py, how old a call is in core/boxtime.py, and how a call is
 erased in store/erasing.py. A step that the disk refuses is told, and all is looked at anew a minute
 later: what was begun is finished first.
 """
@@ -13,12 +13,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from recorderd.core.age import SAVE_EVERY_NS
+from recorderd.core.boxtime import SAVE_EVERY_NS
 from recorderd.core.retention import DAY_S, UNKNOWN, Growth, KeptCall, days_until_full, plan
 from recorderd.errors import StoreError
 from recorderd.events import DiskMeasured, StoreAlarm
 from recorderd.store import files
-from recorderd.store.agefile import save_age
+from recorderd.store.boxtime import save_age
 from recorderd.store.catalogue import DamagedError, box_time_of
 from recorderd.store.erasing import Sentence, begun, erase, finish, sound_bytes
 from recorderd.store.holds import is_held
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
     from pathlib import Path
 
-    from recorderd.core.age import AgeClock
+    from recorderd.core.boxtime import AgeClock
     from recorderd.core.retention import Rules
     from recorderd.events import AlarmTopic
     from recorderd.ports import Post

@@ -248,7 +248,7 @@ def _row(entry: Entry, root: Path) -> tuple[str | int | None, ...]:
 
 
 def box_time_of(entry: Entry) -> int:
-    """Where a call lies on the axis of running time (core/age.py), in seconds."""
+    """Where a call lies on the axis of running time (core/boxtime.py), in seconds."""
     return int(entry.record["clock"]["box_time_s"])
 
 

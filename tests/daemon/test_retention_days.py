@@ -13,8 +13,8 @@ from recorderd import events as ev
 from recorderd.cli import demo
 from recorderd.cli.hold import WHY_CHARACTERS
 from recorderd.cli.main import main
-from recorderd.store.agefile import NAME as AGE
-from recorderd.store.agefile import load_age, save_age
+from recorderd.store.boxtime import NAME as AGE
+from recorderd.store.boxtime import load_age, save_age
 from tests.daemon.test_virtual_day import filed, finish, run_to, small_office
 from tests.store.shelf import is_erased, is_whole, where_found
 

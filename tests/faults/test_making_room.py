@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from recorderd.core.age import DAY_NS, HOUR_NS
+from recorderd.core.boxtime import DAY_NS, HOUR_NS
 from recorderd.recording.keeper import MB, RESERVE
 from recorderd.runtime.status import Status
 from tests.faults.test_disk_errors import DISK_MB, fill

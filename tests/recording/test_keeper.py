@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from recorderd.core import chain
-from recorderd.core.age import DAY_NS, HOUR_NS, AgeClock
+from recorderd.core.boxtime import DAY_NS, HOUR_NS, AgeClock
 from recorderd.core.retention import Rules
 from recorderd.errors import StoreError
 from recorderd.events import DiskMeasured, StoreAlarm
 from recorderd.recording import keeper as keeper_module
 from recorderd.recording.keeper import MB, Keeper
-from recorderd.store.agefile import load_age, save_age
 from recorderd.store.books import Books
+from recorderd.store.boxtime import load_age, save_age
 from recorderd.store.catalogue import NAME as CATALOGUE
 from recorderd.store.catalogue import open_catalogue
 from recorderd.store.erasing import Sentence, _pronounce, erase

@@ -1,4 +1,4 @@
-"""`age.json`: how much time has gone by on this box, kept across boots (core/age.py)."""
+"""`box-time.json`: how much time has gone by on this box, kept across boots (core/boxtime.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from recorderd.core.age import AgeState, Boot, Trial, Trusted
+from recorderd.core.boxtime import AgeState, Boot, Trial, Trusted
 from recorderd.store import files
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "age.json"
+NAME = "box-time.json"
 VERSION = 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recorderd.core.age import DAY_NS, HOUR_NS, PROBATION_MIN_NS, SAVE_EVERY_NS, AgeClock
+from recorderd.core.boxtime import DAY_NS, HOUR_NS, PROBATION_MIN_NS, SAVE_EVERY_NS, AgeClock
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 
 MINUTE_NS = 60 * NS_PER_S
