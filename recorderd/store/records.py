@@ -78,6 +78,7 @@ def text_record(folder: Path) -> dict[str, Any]:
             "reason": None,
             "caller": _NO_CALLER,
             "dialled": None,
+            "sealed": None,
             "flashes": [],
             "call_waiting": [],
             "notice": None,

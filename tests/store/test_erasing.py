@@ -136,6 +136,23 @@ def test_the_key_of_a_sealed_call_goes_with_its_age_and_stays_when_room_is_made(
     assert [path.name for path in (office.directory / "vault").iterdir()] == ["moved.age"]
 
 
+def test_of_a_sealed_call_no_search_key_is_left_either():
+    with in_memory() as directory:
+        office = Office(directory, is_sealed=True)
+        record = a_record("call", caller=replace(CALLER, number=NUMBER, name=NAME), box_time_s=5)
+        office.whole_call(record=replace(record, retention="standard"))
+        folder, kept = office.call("call")
+        hashes = kept["sealed"]["numbers"]
+        assert hashes
+        assert where_found(directory, NUMBER, NAME) == []
+        assert len(where_found(directory, *hashes)) >= 2
+        run(office, folder)
+        assert is_erased(folder)
+        assert list((directory / "vault").iterdir()) == []
+        assert office.books.catalogue.scrub()
+        assert where_found(directory, *hashes) == []
+
+
 def test_making_room_removes_the_sound_and_keeps_the_record(office):
     folder = shelve(office.directory, office.books, "call", 1000)
     confirm(folder)
