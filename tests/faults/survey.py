@@ -29,7 +29,7 @@ from recorderd.store.ledger import chain_lines, open_recorder_ledger
 from recorderd.store.recovery import recover
 from recorderd.store.signing import is_signed
 from recorderd.store.sound import segment_sound
-from recorderd.store.vault import opened_key
+from recorderd.store.vault import key_name, opened_key
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 from tests.faults.life import CHANNELS, RATE, SUPERVISOR
 
@@ -341,8 +341,9 @@ def deleted_breaches(
     """Recovery deletes nothing: files of filed calls stay as they are, sound is in a segment then."""
     after = file_hashes(directory)
     filed = {name.rpartition("/")[0] for name in before if name.endswith("/call.json")}
+    of_filed_calls = {key_name(folder.name) for folder in call_folders(directory)}
     for name, digest in before.items():
-        is_key = name in {"keys/device.key", "keys/search.key"} or name.startswith("vault/")
+        is_key = name in {"keys/device.key", "keys/search.key", *of_filed_calls}
         is_final = is_key or name.rpartition("/")[0] in filed
         if is_final and not name.endswith(".part") and after.get(name) != digest:
             yield f"{name} was changed or deleted"
