@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import io
 import json
 import tarfile
 from contextlib import closing
@@ -11,13 +12,16 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 
+from recorderd.cli.calls import print_call, print_calls
 from recorderd.core.manifest import CallWaiting
 from recorderd.errors import StoreError
 from recorderd.events import Caller
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.erasing import Sentence, erase
 from recorderd.store.searchkey import hashed, make_search_key, read_search_key
 from recorderd.store.vault import destroy_key, keys_in
 from tests.recording.test_writer_disk import disk_refuses
@@ -295,6 +299,27 @@ def test_erasing_the_key_makes_every_copy_unreadable(office):
     destroy_key(office.directory, "call-1")
     with pytest.raises(StoreError, match="nobody can open this call"):
         office.opener(record)
+
+
+def test_an_erased_call_leaves_its_text_and_opens_for_nobody_also_in_a_copy(office):
+    office.whole_call(record=a_record(caller=CALLER))
+    folder, record = office.call()
+    copy = (folder / record["segments"][0]["file"]).read_bytes()
+    key = office.opener(record)
+    assert key.open(copy)
+    for _ in erase(office.directory, folder, office.books, Sentence("age", 180, "2027-01-01", 0)):
+        pass
+    assert keys_in(office.directory) == []
+    with pytest.raises(StoreError, match="nobody can open this call"):
+        office.opener(record)
+    office.writer.close()
+    with closing(open_catalogue(office.directory / NAME, read_only=True)) as catalogue:
+        (entry,) = catalogue.find()
+        assert catalogue.find(number="0312345678") == []
+    console = Console(file=io.StringIO())
+    print_calls([entry.record], console)
+    print_call(entry, console)
+    assert "sealed" not in console.file.getvalue()
 
 
 # ------------------------------------------------------------ finding by number
