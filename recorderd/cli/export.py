@@ -21,8 +21,10 @@ from recorderd.units import iso
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from recorderd.config.values import Config
+    from recorderd.store.age import Identities
     from recorderd.store.catalogue import Entry
 
 
@@ -38,6 +40,7 @@ def export(options: argparse.Namespace) -> int:
         target=options.to.absolute(),
         who=who_asks(),
         at=iso(clock.reading().wall, ZoneInfo(config.site.time_zone)),
+        identities=_identities(options.identity),
     )
     with Progress(
         TextColumn("exporting"),
@@ -54,6 +57,14 @@ def export(options: argparse.Namespace) -> int:
     print(f"its list of hashes (MANIFEST.sha256) has the SHA-256 {digest}")
     print("README.txt in it says how it is checked; recorderd verify does it all at once")
     return 0
+
+
+def _identities(path: Path | None) -> Identities | None:
+    if path is None:
+        return None
+    from recorderd.store.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
+
+    return read_identities(path)
 
 
 def _entries(config: Config, ids: list[str]) -> list[Entry]:

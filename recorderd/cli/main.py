@@ -106,6 +106,12 @@ def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     export.add_argument(
         "--to", type=Path, required=True, metavar="PATH", help="a new folder, or a new file.zip"
     )
+    export.add_argument(
+        "--identity",
+        type=Path,
+        metavar="FILE",
+        help="a supervisor's key: sealed calls are opened, and the bundle shows and plays them",
+    )
 
 
 def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.evidence.part import LedgerPart
+    from recorderd.store.age import Identities
     from recorderd.units import ClockReading
 
 PICTURE_COLUMNS = 1200
@@ -55,6 +56,7 @@ class Request:
     target: Path  # a ZIP file where its name ends so, else a folder
     who: str
     at: str  # now, for people, with the offset from UTC
+    identities: Identities | None = None  # a supervisor's, to open sealed calls
 
 
 def export(
@@ -183,7 +185,7 @@ class _CallWriter:
         self._place = place
         _refuse_without_sound(source)
         self._original, self._sha256 = read_original(source)
-        self._opened = opened(read_record(source))
+        self._opened = opened(read_record(source), request.directory, request.identities)
         self._record = self._opened.record
 
     def run(self, tell: Callable[[int], None]) -> LedgerPart:

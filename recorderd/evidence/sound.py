@@ -7,10 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recorderd.media.codec import decode_blocks
+from recorderd.store.sound import segment_sound
+from recorderd.store.vault import opened_key, with_party
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from recorderd.store.age import Identities
 
     Sound = Callable[[Path, dict[str, Any]], Iterator[bytes]]
     """The frames of a segment, interleaved near and far, out of its file and its place in the record."""
@@ -24,9 +28,21 @@ class Opened:
     sound: Sound | None
 
 
-def opened(record: dict[str, Any]) -> Opened:
-    """A call as its record says; the sound of a sealed one stays closed."""
-    return Opened(record, None if is_sealed(record) else _plain_sound)
+def opened(record: dict[str, Any], directory: Path, identities: Identities | None) -> Opened:
+    """A call as its record says; a sealed one stays closed, except to a supervisor's identity.
+
+    Raises StoreError where the identity is another's.
+    """
+    if not is_sealed(record):
+        return Opened(record, _plain_sound)
+    if identities is None:
+        return Opened(record, None)
+    opener = opened_key(directory, record["id"], identities)
+
+    def sound(path: Path, segment: dict[str, Any]) -> Iterator[bytes]:
+        return segment_sound(path, segment["first_frame"], segment["frames"], opener)
+
+    return Opened(with_party(record, opener), sound)
 
 
 def is_sealed(record: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import wave
 
 import pytest
 
@@ -144,6 +145,32 @@ def test_a_rewrap_with_another_s_key_changes_nothing_and_fails(office, keys, cap
     assert code == 1
     assert "2 keys are not opened by this identity" in err
     assert [path.read_bytes() for path in keys_in(office.storage.directory)] == before
+
+
+def test_a_bundle_stays_sealed_without_a_supervisor_and_opens_with_one(
+    office, keys, tmp_path, capsys
+):
+    (record,) = json.loads(command(office, capsys, "calls", "--json", "--number", "2222")[1])
+    closed, opened = tmp_path / "closed", tmp_path / "opened"
+    assert command(office, capsys, "export", record["id"], "--to", closed)[0] == 0
+    assert not [
+        path for path in closed.rglob("*") if path.is_file() and b"0311112222" in path.read_bytes()
+    ]
+    code, _, _ = command(
+        office, capsys, "export", record["id"], "--to", opened, "--identity", keys[1]
+    )
+    assert code == 0
+    assert "0311112222" in (opened / "report.html").read_text("utf-8")
+    with wave.open(str(opened / "joined.wav")) as joined:
+        assert joined.getnframes() == record["audio"]["frames"]
+    code, _, err = command(
+        office, capsys, "export", record["id"], "--to", tmp_path / "x", "--identity", keys[2]
+    )
+    assert code == 1
+    assert "this identity does not open it" in err
+    for what in (closed, opened, "--all"):
+        code, out, err = command(office, capsys, "verify", what)
+        assert code == 0, out + err
 
 
 def test_commands_for_keys_where_nothing_is_sealed(tmp_path, keys, capsys):
