@@ -81,7 +81,6 @@ def text_record(folder: Path) -> dict[str, Any]:
             "sealed": None,
             "flashes": [],
             "call_waiting": [],
-            "sealed": None,
             "notice": None,
             "notice_reason": None,
             "audio": None,

@@ -49,6 +49,7 @@ def make_config(country="JP", lines=None):
         storage=Storage(Path("state"), "flac", 60, 180, 500),
         retention=(),
         lines=lines or (make_line(0, "front-desk"), make_line(1, "back-office")),
+        seal=None,
         archive=None,
         simulation=Simulation("test.line"),
         profile=load_profile(country),
