@@ -18,6 +18,7 @@ from recorderd.store import files
 from recorderd.store.names import ARCHIVED, ERASED, ERASED_SIGNATURE, HOLD, RECEIPT, RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
 from recorderd.store.signing import is_signed
+from recorderd.store.vault import key_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,9 @@ SMALL_BYTES_MAX = 1 << 16
 class FolderCheck:
     """Judges folders one after the other; `decodes`: the sound is decoded too, which takes long."""
 
-    def __init__(self, keys: Callable[[], set[str]], *, decodes: bool) -> None:
-        """`keys` gives the public keys that the ledger names."""
+    def __init__(self, directory: Path, keys: Callable[[], set[str]], *, decodes: bool) -> None:
+        """Of a state directory. `keys` gives the public keys that its ledger names."""
+        self._directory = directory
         self._keys = keys
         self.segments = 0
         self.bytes_read = 0
@@ -134,6 +136,8 @@ class FolderCheck:
         judge_record(case, where, record, hashlib.sha256(data).hexdigest(), entered)
         if case.altered.count == before:
             self._judge_place(case, folder, where, record, entered)
+        if is_sealed(record) and not (self._directory / key_name(folder.name)).exists():
+            case.missing.deny(f"{where}: its key is missing from the vault; nobody can open it")
         if entered.is_sound_removed:
             self._judge_archived(case, folder, where, names, entered)
             return known | {ARCHIVED}

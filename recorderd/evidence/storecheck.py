@@ -85,7 +85,7 @@ class _StoreCheck:
         self._ledger = LedgerCheck(
             directory, self._case, self._fingerprint, checkpoints, index.take
         )
-        self._folders = FolderCheck(self._ledger.keys, decodes=False)
+        self._folders = FolderCheck(directory, self._ledger.keys, decodes=False)
         self._suspects: dict[Path, Case] = {}
 
     def run(self, tell: Callable[[int, int], None], wait: Callable[[float], None]) -> Judgement:
@@ -292,7 +292,7 @@ def verify_call(
     case = Case()
     where = f"call {folder.name}"
     known = fingerprint_of(device_pem(directory))
-    checked = FolderCheck(lambda: {device_pem(directory)}, decodes=True)
+    checked = FolderCheck(directory, lambda: {device_pem(directory)}, decodes=True)
     checkpoint = None
     try:
         part = ledger_part(directory, folder.name)

@@ -24,13 +24,13 @@ class Store:
     Its ledger is in several files; `desk` has a hold and an export.
     """
 
-    def __init__(self, folder, segment_s=2):
+    def __init__(self, folder, segment_s=2, *, is_sealed=False):
         keys = folder / "keys"
         keys.mkdir()
         (keys / "device.key").write_text(KEY.private_pem())
         (keys / "device.pem").write_text(KEY.public_pem)
         self.directory = folder
-        self.office = Office(folder, segment_s=segment_s)
+        self.office = Office(folder, segment_s=segment_s, is_sealed=is_sealed)
 
     def fill(self):
         with short_files():
