@@ -57,7 +57,9 @@ class ChainWatch:
                 self.opened[call_id] = (entry.boot_id, entry.mono_ns)
             case "call-abandoned":
                 self.abandoned.add(call_id)
-                self.sealed = {key: sound for key, sound in self.sealed.items() if key[0] != call_id}
+                self.sealed = {
+                    key: sound for key, sound in self.sealed.items() if key[0] != call_id
+                }
             case "call-closed":
                 if call_id in self.closed:
                     fail(f"entry {entry.seq}: call {call_id} is closed again")
