@@ -413,6 +413,16 @@ class Disk:
             for directory, name, _ in change.entries
         )
 
+    def unsynced_bytes(self, path: Path) -> int:
+        """What a cut would take away from a file's end."""
+        stat = path.stat()
+        return stat.st_size - self._synced_bytes.get(stat.st_ino, stat.st_size)
+
+    def rows_are_durable(self) -> bool:
+        """Whether the catalogue's log is synced to its end."""
+        path = self.root / LOG
+        return not path.exists() or self._log_synced == (path.stat().st_ino, path.stat().st_size)
+
     # ------------------------------------------------------------ the end of a process
 
     def die(self) -> None:

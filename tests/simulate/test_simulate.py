@@ -130,11 +130,11 @@ def sync_tried_again(monkeypatch):
 
 MUTANTS = {
     no_sync_of_files: "was acknowledged, but .* can be lost",
-    no_sync_of_journals: "lost .* s in the power-cut",
+    no_sync_of_journals: "would be lost in a cut",
     no_sync_of_names: "gets a row before its record is durable",
     no_sync_of_the_ledger: "the ledger is not synced|below a checkpoint",
     row_before_record: "gets a row before its record is durable",
-    rows_not_synced: "folder",
+    rows_not_synced: "its row can be lost",
     caller_of_the_next_call: "caller ID of another call",
     waiting_caller_taken: "caller ID of nobody who called it",
     gap_dropped: "silence that is no gap",
