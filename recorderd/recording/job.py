@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from recorderd.store.closing import Closing, no_sound, seal_full_segment
+from recorderd.store.closing import Closing, no_sound, remove_journals, seal_full_segment
 from recorderd.store.drafts import Draft, is_all_gap, merge_gaps, save_draft
 from recorderd.store.names import call_folder
-from recorderd.store.spool import SpoolWriter
+from recorderd.store.spool import SpoolWriter, find_journals
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -138,14 +138,18 @@ class Recording:
         self._is_saved = True
 
     def _seal(self, books: Books) -> None:
-        self._spool.draft = seal_full_segment(
-            self._directory,
-            self._zone,
-            self._spool.draft,
-            self._envelope,
-            self._sealed,
-            books.ledger,
-        )
+        index = self._sealed
+        if index >= len(self._spool.draft.sounds):
+            self._spool.draft = seal_full_segment(
+                self._directory,
+                self._zone,
+                self._spool.draft,
+                self._envelope,
+                index,
+                books.ledger,
+            )
+        journals = find_journals(self._directory, self.record.id, index)
+        remove_journals(self._directory, journals)
         self._sealed += 1
 
     def _close(self) -> None:

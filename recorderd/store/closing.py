@@ -198,8 +198,10 @@ class Closing:
         return Segment(final.name, first, frames, sha256, audio_sha256)
 
     def _sound_of_sealed(self, index: int, sealed: Path) -> str:
-        """The hash of a sealed segment's sound; a cut may have come before the draft had it."""
-        if index < len(self.draft.sounds):
+        """The hash of a sealed segment's sound; a cut may have come before the draft had it, or after
+        the end of the recording was cut off a segment that had been sealed full."""
+        is_full = self.draft.segment_range(index)[1] == self.draft.segment_frames
+        if is_full and index < len(self.draft.sounds):
             return self.draft.sounds[index]
         return sound_hash(codec.decode_blocks(sealed))
 
@@ -220,9 +222,10 @@ class Closing:
 def seal_full_segment(
     directory: Path, zone: tzinfo, draft: Draft, envelope: Envelope, index: int, ledger: Ledger
 ) -> Draft:
-    """Seal a full segment of a call that goes on, and remove its journals. Raises StoreError.
+    """Seal a full segment of a call that goes on. Raises StoreError.
 
-    Gives the draft as it is on the disk then, where the gaps of the journals stand now.
+    Gives the draft as it is on the disk then, where the gaps of the journals stand now: from then on
+    they can be removed, and must not be sealed again, for some may be gone.
     """
     parts = find_journals(directory, draft.record.id, index)
     draft = with_missing(directory, draft, index, parts, "write-failed")
@@ -242,7 +245,6 @@ def seal_full_segment(
     enter_segment(ledger, draft.record.id, index, first, frames, audio_sha256)
     draft = replace(draft, sounds=(*draft.sounds[:index], audio_sha256))
     save_draft(directory, draft)
-    remove_journals(directory, parts)
     return draft
 
 

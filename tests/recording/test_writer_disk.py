@@ -12,10 +12,13 @@ from unittest.mock import patch
 import pytest
 
 from recorderd.core.manifest import LedgerNote
+from recorderd.errors import StoreError
 from recorderd.events import WriteFailed, WriteResumed
 from recorderd.media import codec
 from recorderd.recording.writer import JOBS_MAX
+from recorderd.store import files
 from recorderd.store.catalogue import NAME
+from recorderd.store.closing import sound_hash
 from tests.store.calls import (
     CALLER,
     RATE,
@@ -79,6 +82,48 @@ def test_that_the_disk_takes_a_call_again_is_told(office):
     told = [post for post in office.posts if isinstance(post, WriteFailed | WriteResumed)]
     assert [type(post) for post in told] == [WriteFailed, WriteResumed]
     assert told[1].call_id == "call-1"
+
+
+def fails_once(monkeypatch, name, when=lambda path: True):
+    """Let a function of store/files.py do its work, and then fail as its last sync does."""
+    real, failed = getattr(files, name), []
+
+    def operation(*arguments):
+        real(*arguments)
+        if not failed and when(str(arguments[-1])):
+            failed.append(arguments)
+            raise StoreError(f"{arguments[-1]}: the sync of its directory failed")
+
+    monkeypatch.setattr(files, name, operation)
+    return failed
+
+
+def test_sound_that_is_sealed_stays_when_its_journal_cannot_be_removed_at_once(office, monkeypatch):
+    failed = fails_once(monkeypatch, "remove_durable", lambda path: path.endswith(".journal"))
+    office.whole_call(10.0, 22.0)
+    assert failed
+    _, record = office.call()
+    assert record["gaps"] == []
+    assert office.frames() == expected(8 * RATE, record["audio"]["frames"])
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_the_hash_of_a_segment_whose_end_was_cut_off_is_that_of_what_is_left(
+    office, monkeypatch, dies
+):
+    """It is sealed full, and then the on-hook edge turns out to lie before its end."""
+    office.run_to(10.2)
+    record = office.open()
+    office.run_to(13.6)  # pre-roll and all, five seconds and more
+    failed = fails_once(monkeypatch, "rename_durable", lambda path: path.endswith(".flac"))
+    office.close(record, 12.6)
+    office.run_to(14.0) if dies else office.settle()
+    assert failed
+    if dies:
+        office.recover()
+    folder, record = office.call()
+    (segment,) = record["segments"]
+    assert segment["audio_sha256"] == sound_hash(codec.decode_blocks(folder / segment["file"]))
 
 
 # ------------------------------------------------------------ while a call is recorded

@@ -25,6 +25,7 @@ class ChainWatch:
         self.closed: dict[str, dict[str, Any]] = {}
         self.abandoned: set[str] = set()
         self.sealed: dict[tuple[str, int], str] = {}  # the hash of the sound of a segment
+        self._frames: dict[tuple[str, int], int] = {}  # of that segment
         self._amended: dict[tuple[str, str], str] = {}  # the hash of an amendment's file
         self._signed = 0  # entries below the last checkpoint
         self._public_pem = ""
@@ -56,18 +57,28 @@ class ChainWatch:
                 self.opened[call_id] = (entry.boot_id, entry.mono_ns)
             case "call-abandoned":
                 self.abandoned.add(call_id)
+                self.sealed = {
+                    key: sound for key, sound in self.sealed.items() if key[0] != call_id
+                }
             case "call-closed":
                 if call_id in self.closed:
                     fail(f"entry {entry.seq}: call {call_id} is closed again")
                 self.closed[call_id] = {**entry.data, "seq": entry.seq}
             case "segment-sealed":
-                self.sealed[call_id, entry.data["segment"]] = entry.data["audio_sha256"]
+                self._take_segment(entry, (call_id, entry.data["segment"]))
             case "record-amended":
                 self._amended[call_id, entry.data["file"]] = entry.data["sha256"]
             case "ledger-damaged":
                 fail(f"entry {entry.seq}: the ledger says that it is damaged")
             case _:
                 pass
+
+    def _take_segment(self, entry: chain.Entry, key: tuple[str, int]) -> None:
+        """A segment may be entered again only when its end was cut off."""
+        frames, sound = entry.data["frames"], entry.data["audio_sha256"]
+        if key in self.sealed and self._frames[key] <= frames and self.sealed[key] != sound:
+            fail(f"entry {entry.seq}: segment {key} was sealed with other sound before")
+        self.sealed[key], self._frames[key] = sound, frames
 
     def _check_signature(self, entry: chain.Entry) -> None:
         note = chain.checkpoint_of(entry)

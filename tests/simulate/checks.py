@@ -24,10 +24,13 @@ from tests.simulate.sound import LOST_IN_A_CUT_NS, Sound, card_at
 from tests.simulate.violations import fail
 
 if TYPE_CHECKING:
+    from recorderd.store.spool import SpoolWriter
     from tests.simulate.plan import Told
     from tests.simulate.run import Process, Simulation
 
 MEMORY_S_MAX = 8  # of sound that waits for the disk, a call
+AT_RISK_S_MAX = 2.2  # two seconds, and what else is in a journal
+BYTES_PER_S = 8000 * 4
 JOBS_MAX = 100
 INBOX_MAX = 2000
 EDGE_NS = ms(
@@ -101,10 +104,21 @@ class Checker:
             fail(f"{len(writer._jobs)} calls wait for the disk")
         for job in writer._jobs:
             spool = getattr(job, "_spool", None)
-            if spool is not None and len(spool._pending) > MEMORY_S_MAX * 8000 * 4:
-                fail(f"{len(spool._pending)} bytes of call {job.record.id} wait in memory")
+            if spool is not None:
+                self._check_spool(spool, job.record.id)
         if process.devices.inbox.longest > INBOX_MAX:
             fail(f"{process.devices.inbox.longest} inputs waited at once")
+
+    def _check_spool(self, spool: SpoolWriter, call_id: str) -> None:
+        """Of the sound of a call little waits for the disk, and a cut would take two seconds of it."""
+        if len(spool._pending) > MEMORY_S_MAX * BYTES_PER_S:
+            fail(f"{len(spool._pending)} bytes of call {call_id} wait in memory")
+        journal = spool._journal
+        if journal is None or not journal.path.exists():
+            return
+        at_risk = self._sim.disk.unsynced_bytes(journal.path)
+        if at_risk > AT_RISK_S_MAX * BYTES_PER_S:
+            fail(f"{at_risk} bytes of call {call_id} would be lost in a cut")
 
     # ------------------------------------------------------------ a call is acknowledged
 
@@ -117,6 +131,8 @@ class Checker:
                 fail(f"call {call_id} was acknowledged, but {path.name} can be lost")
         if not disk.is_durable(self.ledger.newest_file()):
             fail(f"call {call_id} was acknowledged, but the ledger is not synced")
+        if not disk.rows_are_durable():
+            fail(f"call {call_id} was acknowledged, but its row can be lost")
         if call_id not in process.daemon._books.catalogue.folders():
             fail(f"call {call_id} was acknowledged, but has no row")
         self._look_at(call_id, folder)

@@ -45,7 +45,7 @@ GROWING = frozenset({"create", "write", "mkdir"})
 
 _WRAPPED = (
     "open", "close", "write", "fsync", "fdatasync", "rename", "replace", "unlink", "mkdir", "rmdir",
-    "sync", "urandom",
+    "sync", "urandom", "statvfs",
 )  # fmt: skip
 
 
@@ -168,6 +168,14 @@ class Disk:
         return text.rpartition("/")[2] not in UNTRACKED
 
     # ------------------------------------------------------------ the calls of os
+
+    def _os_statvfs(self, path: Any) -> os.statvfs_result:
+        """A disk of 64 GB, half full: how full the machine of the test is must change nothing."""
+        if not self._is_tracked(path):
+            return self._real["statvfs"](path)
+        blocks = 64 * 10**9 // PAGE_BYTES
+        half = blocks // 2
+        return os.statvfs_result((PAGE_BYTES, PAGE_BYTES, blocks, half, half, 0, 0, 0, 0, 255))
 
     def _os_urandom(self, size: int) -> bytes:
         return self.choose.randbytes(size)
@@ -404,6 +412,16 @@ class Disk:
             for change in self._changes
             for directory, name, _ in change.entries
         )
+
+    def unsynced_bytes(self, path: Path) -> int:
+        """What a cut would take away from a file's end."""
+        stat = path.stat()
+        return stat.st_size - self._synced_bytes.get(stat.st_ino, stat.st_size)
+
+    def rows_are_durable(self) -> bool:
+        """Whether the catalogue's log is synced to its end."""
+        path = self.root / LOG
+        return not path.exists() or self._log_synced == (path.stat().st_ino, path.stat().st_size)
 
     # ------------------------------------------------------------ the end of a process
 

@@ -23,6 +23,7 @@ LOST_IN_A_CUT_NS = seconds(2)
 BY_THE_CARD = {"overrun", "card-lost", "card-stalled"}
 BY_THE_WRITER = {"write-failed", "writer-late"}
 IN_MEMORY_NS = seconds(42)  # ring and pre-roll: a loss may be told so long after the disk failed
+PRE_ROLL_FRAMES_MAX = 24_000
 ROUNDED_FRAMES = 16  # times in a record are cut to milliseconds
 
 
@@ -95,8 +96,10 @@ class Sound:
         if not len(heard):
             self._fail("is a recording without a frame of sound")
         hook = card.frame_at(self.process.devices.boot.mono(self.answered))
-        first = hook - self.record["audio"]["pre_roll_frames"]
-        first = _nearest(first, int(frames[heard[0], 0]), int(heard[0]))
+        pre_roll = self.record["audio"]["pre_roll_frames"]
+        # Of a call that was cut before its hook edge was kept, only a part of the pre-roll is there.
+        within = PRE_ROLL_FRAMES_MAX if pre_roll == len(frames) else ROUNDED_FRAMES
+        first = _nearest(hook - pre_roll, int(frames[heard[0], 0]), int(heard[0]), within)
         expected = card.frames(first, len(frames), 0 if self.record["line"] == "front-desk" else 1)
         expected[is_gap] = 0
         if not np.array_equal(frames, expected):
@@ -141,7 +144,7 @@ class Sound:
             self._fail(f"lost {lost_ns / 1e9:.3f} s in the {process.end}")
 
 
-def _nearest(first: int, sample: int, position: int) -> int:
+def _nearest(first: int, sample: int, position: int, within: int) -> int:
     """Which frame near `first` the recording begins with, if its frame at `position` is `sample`."""
     away = (sample - (first + position) + 0x4000) % 0x8000 - 0x4000
-    return first + away if abs(away) <= ROUNDED_FRAMES else first
+    return first + away if abs(away) <= within else first
