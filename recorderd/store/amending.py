@@ -60,18 +60,23 @@ def enter_amendment(books: Books, call_id: str, path: Path) -> None:
 
 
 def corrected_times(record: dict[str, Any], reading: ClockReading) -> dict[str, Any]:
-    """What changes in a call record whose boot's clock turns out to be as `reading` says."""
+    """What changes in a call record whose boot's clock turns out to be as `reading` says.
+
+    It is a merge patch, where null would take a key away: a time that is not known is left out.
+    """
     right_ns = reading.wall_at(MonoNs(record["clock"]["monotonic_ns"]))
     moved_ns = right_ns - wall_ns(record["started_at"])
     moved = timedelta(microseconds=moved_ns // 1000)
 
-    def at(text: str | None) -> str | None:
-        if text is None:
-            return None
+    def at(text: str) -> str:
         return (datetime.fromisoformat(text) + moved).isoformat(timespec="milliseconds")
 
     return {
-        **{key: at(record[key]) for key in ("started_at", "answered_at", "ended_at")},
+        **{
+            key: at(record[key])
+            for key in ("started_at", "answered_at", "ended_at")
+            if record[key] is not None
+        },
         **{
             key: [{**item, "at": at(item["at"])} for item in record[key]]
             for key in ("flashes", "call_waiting")

@@ -14,6 +14,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, help="this many seeds, one after another")
+    parser.add_argument("--troubles", type=int, help="this many a day, not as the seed chooses")
     parser.add_argument("--trace", action="store_true", help="show every fact")
     options = parser.parse_args()
     for seed in range(options.seed, options.seed + options.seeds):
@@ -23,6 +24,7 @@ def main() -> int:
                 seed,
                 options.days,
                 print if options.seeds == 1 else lambda _line: None,
+                troubles=options.troubles,
                 traced=options.trace,
             )
         except FailedError as error:

@@ -96,9 +96,9 @@ CALLS = {
 }
 
 
-def plan_day(seed: int, day: int, country: str) -> Day:
-    """The day with the given number, 0 the first."""
-    return _Planner(seed, day, country).plan()
+def plan_day(seed: int, day: int, country: str, troubles: int | None) -> Day:
+    """The day with the given number, 0 the first; `troubles` None: as many as the seed chooses."""
+    return _Planner(seed, day, country).plan(troubles)
 
 
 def _pick(rng: random.Random, weights: dict[str, int]) -> str:
@@ -116,10 +116,11 @@ class _Planner:
         self._numbers = day * 1000
         self._events = 0
 
-    def plan(self) -> Day:
+    def plan(self, troubles: int | None) -> Day:
         for line in LINES:
             self._plan_line(line)
-        self._plan_troubles()
+        some = self._rng.choice((0, 1, 2, 4, 6, 9, 14))
+        self._plan_troubles(some if troubles is None else troubles)
         return self._day
 
     # ------------------------------------------------------------ calls
@@ -190,8 +191,8 @@ class _Planner:
     def _inbound(self, *, is_answered: bool, kind: str) -> Inbound:
         rng = self._rng
         way = rng.choice(("own", "own", "own", "between", "before", "none", "late"))
-        if kind == "waiting" and way in {"none", "late"}:
-            way = "own"
+        if kind == "waiting":  # it must not be taken for the caller, known or not
+            way = rng.choice(("own", "none"))
         talk_ns = self._talk_ns() + (seconds(14) if kind in {"flash", "waiting"} else 0)
         late_ns = None
         if way == "late" and is_answered:
@@ -226,9 +227,9 @@ class _Planner:
 
     # ------------------------------------------------------------ troubles
 
-    def _plan_troubles(self) -> None:
+    def _plan_troubles(self, count: int) -> None:
         rng = self._rng
-        for _ in range(rng.choice((0, 1, 2, 4, 6, 9, 14))):
+        for _ in range(count):
             told = rng.choice(self._day.told)
             at = self._midnight + seconds(rng.uniform(OPENS_S - 3600, CLOSES_S + 3600))
             if rng.random() < 0.75:

@@ -74,9 +74,17 @@ class Simulation:
     """Use it once."""
 
     def __init__(
-        self, seed: int, days: int, folder: Path, tell: Callable[[str], None], *, traced: bool
+        self,
+        seed: int,
+        days: int,
+        folder: Path,
+        tell: Callable[[str], None],
+        *,
+        troubles: int | None,
+        traced: bool,
     ) -> None:
         self.seed, self.days, self.tell, self.traced = seed, days, tell, traced
+        self._troubles_a_day = troubles
         self.rng = random.Random(f"run:{seed}")
         self.counts: Counter[str] = Counter()
         self.directory = folder / "recordings"
@@ -126,7 +134,8 @@ class Simulation:
     def _where(self, error: Exception) -> str:
         return (
             f"seed {self.seed}, {self._clock()}, after {self.event}: {error!r}\n"
-            f"again: python -m tests.simulate --seed {self.seed} --days {self._day + 1} --trace"
+            f"again: python -m tests.simulate --seed {self.seed} --days {self._day + 1}"
+            f"{'' if self._troubles_a_day is None else f' --troubles {self._troubles_a_day}'} --trace"
         )
 
     def _schedule(self) -> None:
@@ -135,7 +144,7 @@ class Simulation:
 
     def _begin_day(self, number: int) -> None:
         self._day = number
-        day = plan_day(self.seed, number, self.configuration.country)
+        day = plan_day(self.seed, number, self.configuration.country, self._troubles_a_day)
         midnight = number * DAY_NS
         self.checker.expect(day.told)
         for line, happening in day.happenings:
@@ -359,10 +368,18 @@ class Simulation:
 
 
 def simulate(
-    seed: int, days: int, tell: Callable[[str], None] = print, *, traced: bool = False
+    seed: int,
+    days: int,
+    tell: Callable[[str], None] = print,
+    *,
+    troubles: int | None = None,
+    traced: bool = False,
 ) -> Outcome:
-    """Run `days` days of a seed in memory; FailedError where an invariant does not hold."""
+    """Run `days` days of a seed in memory; FailedError where an invariant does not hold.
+
+    `troubles`: how many a day, None: as the seed chooses.
+    """
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     logging.getLogger("recorderd").setLevel(logging.CRITICAL + 1)
     with tempfile.TemporaryDirectory(prefix="simulate-", dir=memory) as folder, chdir(folder):
-        return Simulation(seed, days, HERE, tell, traced=traced).run()
+        return Simulation(seed, days, HERE, tell, troubles=troubles, traced=traced).run()

@@ -138,9 +138,9 @@ MUTANTS = {
     caller_of_the_next_call: "caller ID of another call",
     waiting_caller_taken: "caller ID of nobody who called it",
     gap_dropped: "silence that is no gap",
-    sync_tried_again: "a second sync after one that failed|written after its sync failed",
+    sync_tried_again: "a second sync after one that failed|written after its sync failed|lost in a cut",
 }
-SEEDS_TO_FIND_IT = 8
+SEEDS_TO_FIND_IT = 4
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,4 @@ def test_what_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypat
 
 def simulate_some(seeds):
     for seed in range(1, 1 + seeds):
-        simulate(seed, 1, silent)
+        simulate(seed, 1, silent, troubles=40)

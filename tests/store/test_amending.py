@@ -14,8 +14,9 @@ from recorderd.core.manifest import AmendTimes
 from recorderd.errors import StoreError
 from recorderd.store import amending
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.records import read_record
 from recorderd.units import NS_PER_S, MonoNs, WallNs
-from tests.store.calls import CALLER, READING, Office, a_record, in_memory
+from tests.store.calls import CALLER, READING, Office, a_record, at, in_memory
 
 WRONG = replace(READING, wall=WallNs(100 * NS_PER_S), synchronised=False, source="none")
 RIGHT = replace(READING, source="ntp")
@@ -65,6 +66,21 @@ def test_a_second_time_changes_nothing(office):
         office.settle()
     folder, _ = office.call("call-0")
     assert [path.name for path in folder.glob("amend-*")] == ["amend-0001.json"]
+
+
+@pytest.mark.parametrize("unknown", ["answered_at", "ended_at"])
+def test_a_time_that_is_not_known_stays_unknown(office, unknown):
+    """A missed call has no answer, and one that was cut no end."""
+    moments = {"answered_at": at(50), "ended_at": at(60), unknown: None}
+    office.file(a_record("call-2", started=50.0, reading=WRONG, disposition="missed", **moments))
+    office.settle()
+    office.writer.handle(AmendTimes(RIGHT))
+    office.settle()
+    record = shown(office, "call-2")
+    assert record["started_at"] == "2026-11-23T18:45:50.000+09:00"
+    assert record[unknown] is None
+    folder, original = office.call("call-2")
+    assert set(read_record(folder)) == set(original)
 
 
 def test_calls_of_another_boot_stay_as_they_are(office):
