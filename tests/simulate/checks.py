@@ -36,6 +36,7 @@ INBOX_MAX = 2000
 EDGE_NS = ms(
     350
 )  # a lift is dated by its first edge; ringing current can move it by a burst's rest
+PULSES_NS = seconds(3)  # the longest digit, and the pause in which the loop is steady again
 RINGS_AFTER_NS = seconds(6)  # a call that gave up is missed by the last ring, or some time after it
 SOON_NS = LOST_IN_A_CUT_NS + ms(
     500
@@ -385,7 +386,10 @@ class Checker:
         if disk.touch(began - seconds(1), died) and disk.touch(died - seconds(8), died):
             return
         answers = self._answers.get(told.line, [])
-        if not any(off <= began + EDGE_NS and on >= ended - EDGE_NS for off, on in answers):
+        # A process that begins among dial pulses or in a flash sees the phone lifted after them.
+        is_broken = told.kind in {"dialled", "flash"} and began != told.off_at
+        until = began + (PULSES_NS if is_broken else EDGE_NS)
+        if not any(off <= until and on >= ended - EDGE_NS for off, on in answers):
             near = [
                 (off - began, on - ended) for off, on in answers if abs(off - began) < seconds(300)
             ]
