@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from unittest.mock import patch
 
@@ -115,15 +117,18 @@ def test_the_hash_of_a_segment_whose_end_was_cut_off_is_that_of_what_is_left(
     office.run_to(10.2)
     record = office.open()
     office.run_to(13.6)  # pre-roll and all, five seconds and more
-    failed = fails_once(monkeypatch, "rename_durable", lambda path: path.endswith(".flac"))
+    failed = fails_once(monkeypatch, "rename_durable", lambda path: ".flac" in path)
     office.close(record, 12.6)
     office.run_to(14.0) if dies else office.settle()
     assert failed
     if dies:
         office.recover()
-    folder, record = office.call()
+    _, record = office.call()
     (segment,) = record["segments"]
-    assert segment["audio_sha256"] == sound_hash(codec.decode_blocks(folder / segment["file"]))
+    left = array("h", chain.from_iterable(office.frames()))
+    right = sound_hash([left.tobytes()])
+    # A start cannot open a call that is sealed: better no hash than a wrong one.
+    assert segment["audio_sha256"] in ({right, None} if dies else {right})
 
 
 # ------------------------------------------------------------ while a call is recorded

@@ -8,7 +8,7 @@ import logging
 import random
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ from tests.simulate.violations import fail
 from tests.simulate.world import Box, Devices, JumpingInbox, Outside, Phone, WallClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from recorderd.config.values import Config
     from recorderd.recording.writer import Writer
@@ -367,6 +367,18 @@ class Simulation:
         return None if self.process is None else self.process.daemon._disk
 
 
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """A simulated day says as much as a real one, and the facts are noted elsewhere."""
+    log = logging.getLogger("recorderd")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def simulate(
     seed: int,
     days: int,
@@ -380,6 +392,9 @@ def simulate(
     `troubles`: how many a day, None: as the seed chooses.
     """
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    logging.getLogger("recorderd").setLevel(logging.CRITICAL + 1)
-    with tempfile.TemporaryDirectory(prefix="simulate-", dir=memory) as folder, chdir(folder):
+    with (
+        tempfile.TemporaryDirectory(prefix="simulate-", dir=memory) as folder,
+        chdir(folder),
+        _no_log(),
+    ):
         return Simulation(seed, days, HERE, tell, troubles=troubles, traced=traced).run()

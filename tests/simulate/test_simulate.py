@@ -138,7 +138,8 @@ MUTANTS = {
     caller_of_the_next_call: "caller ID of another call",
     waiting_caller_taken: "caller ID of nobody who called it",
     gap_dropped: "silence that is no gap",
-    sync_tried_again: "a second sync after one that failed|written after its sync failed|lost in a cut",
+    sync_tried_again: "a second sync after one that failed|written after its sync failed"
+    "|lost in a cut|sound that was not heard there",
 }
 SEEDS_TO_FIND_IT = 4
 
