@@ -39,8 +39,8 @@ class Entered:
     is_abandoned: bool = False
     tombstone_sha256: str | None = None
     amendments: dict[str, str] = field(default_factory=dict)  # hash by file
-    hold: tuple[str, str] | None = None  # who, and why
-    is_sound_removed: bool = False  # by the rule that makes room; the archive has it
+    hold_sha256: str | None = None  # of the file that keeps it from being erased
+    archived_sha256: str | None = None  # of the note that its sound made room; the archive has it
     sealed: dict[int, dict[str, Any]] = field(default_factory=dict)  # until it is closed
 
     def take(self, entry: Entry) -> None:
@@ -60,11 +60,11 @@ class Entered:
             case "record-amended":
                 self.amendments[str(data.get("file"))] = str(data.get("sha256"))
             case "sound-removed":
-                self.is_sound_removed = True
+                self.archived_sha256 = str(data.get("note_sha256"))
             case "hold":
-                self.hold = (str(data.get("who")), str(data.get("why")))
+                self.hold_sha256 = str(data.get("sha256"))
             case "release":
-                self.hold = None
+                self.hold_sha256 = None
             case _:
                 pass
 

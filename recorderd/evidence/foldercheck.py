@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from recorderd.evidence.callcheck import Entered
 
 HASH_BYTES = 1 << 18
-SMALL_BYTES_MAX = 1 << 16
 
 
 class FolderCheck:
@@ -57,9 +55,9 @@ class FolderCheck:
         else:
             known = self._judge_kept(case, folder, where, names, entered)
             known |= {ERASED, ERASED_SIGNATURE, ARCHIVED} if is_erasing else set()
-            known |= names if is_erasing and entered.is_sound_removed else set()
+            known |= names if is_erasing and entered.archived_sha256 else set()
             self._judge_hold(case, folder, where, names, entered)
-        known |= {RECEIPT} | ({HOLD} if entered.hold else set())
+        known |= {RECEIPT} | ({HOLD} if entered.hold_sha256 else set())
         for name in sorted(names - known):
             case.altered.deny(f"{where}: {name} was never entered in the ledger")
         return case
@@ -68,24 +66,12 @@ class FolderCheck:
         self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
     ) -> None:
         """The hold that keeps a call from being erased is there, and of whom the ledger says."""
-        if entered.hold is None:
+        if entered.hold_sha256 is None:
             return
         if HOLD not in names:
             case.missing.deny(f"{where}: the ledger holds it, and its {HOLD} is missing")
-            return
-        found = self._read_json(folder / HOLD)
-        if (found.get("who"), found.get("why")) != entered.hold:
-            case.altered.deny(f"{where}: {HOLD} says something else than the ledger")
-
-    def _read_json(self, path: Path) -> dict[str, Any]:
-        """A small file of ours; what cannot be read as that says nothing."""
-        with files.guarded(path), path.open("rb") as file:
-            data = file.read(SMALL_BYTES_MAX)
-        try:
-            found = json.loads(data)
-        except (ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        elif self._sha256(folder / HOLD) != entered.hold_sha256:
+            case.altered.deny(f"{where}: {HOLD} is not what the ledger names")
 
     def _names(self, case: Case, folder: Path, where: str) -> set[str]:
         names = set()
@@ -138,7 +124,7 @@ class FolderCheck:
             self._judge_place(case, folder, where, record, entered)
         if is_sealed(record) and not (self._directory / key_name(folder.name)).exists():
             case.missing.deny(f"{where}: its key is missing from the vault; nobody can open it")
-        if entered.is_sound_removed:
+        if entered.archived_sha256:
             self._judge_archived(case, folder, where, names, entered)
             return known | {ARCHIVED}
         for segment in record["segments"]:
@@ -152,8 +138,8 @@ class FolderCheck:
         """Of a call whose sound made room for others the record stays, and a note that says so."""
         if ARCHIVED not in names:
             case.missing.deny(f"{where}: its sound was removed, and its {ARCHIVED} is missing")
-        elif self._read_json(folder / ARCHIVED).get("record_sha256") != entered.record_sha256:
-            case.altered.deny(f"{where}: {ARCHIVED} is of another record")
+        elif self._sha256(folder / ARCHIVED) != entered.archived_sha256:
+            case.altered.deny(f"{where}: {ARCHIVED} is not what the ledger names")
 
     def _read_record(self, folder: Path) -> bytes:
         with files.guarded(folder / RECORD), (folder / RECORD).open("rb") as file:

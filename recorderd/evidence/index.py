@@ -19,8 +19,8 @@ _TABLES = """
 CREATE TABLE call (id TEXT PRIMARY KEY, opened_at TEXT, closed_at TEXT, segments INTEGER,
   frames INTEGER, record_sha256 TEXT, sounds TEXT, seen TEXT) WITHOUT ROWID;
 CREATE TABLE erased (id TEXT PRIMARY KEY, tombstone_sha256 TEXT) WITHOUT ROWID;
-CREATE TABLE removed (id TEXT PRIMARY KEY, is_sound_removed INTEGER) WITHOUT ROWID;
-CREATE TABLE held (id TEXT PRIMARY KEY, who TEXT, why TEXT) WITHOUT ROWID;
+CREATE TABLE archived (id TEXT PRIMARY KEY, archived_sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE held (id TEXT PRIMARY KEY, hold_sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE amended (id TEXT, file TEXT, sha256 TEXT, PRIMARY KEY (id, file)) WITHOUT ROWID;
 """
 
@@ -47,10 +47,12 @@ class CallIndex:
             tombstone = str(entry.data.get("tombstone_sha256"))
             self._set("erased (id, tombstone_sha256) VALUES (?, ?)", call_id, tombstone)
         elif entry.kind == "sound-removed":
-            self._set("removed (id, is_sound_removed) VALUES (?, 1)", call_id)
+            note = str(entry.data.get("note_sha256"))
+            self._set("archived (id, archived_sha256) VALUES (?, ?)", call_id, note)
         elif entry.kind == "hold":
-            who, why = str(entry.data.get("who")), str(entry.data.get("why"))
-            self._set("held (id, who, why) VALUES (?, ?, ?)", call_id, who, why)
+            self._set(
+                "held (id, hold_sha256) VALUES (?, ?)", call_id, str(entry.data.get("sha256"))
+            )
         elif entry.kind == "release":
             self._database.execute("DELETE FROM held WHERE id = ?", (call_id,))
         elif entry.kind == "record-amended":
@@ -84,8 +86,8 @@ class CallIndex:
         """A call that was closed."""
         row = self._database.execute(
             "SELECT opened_at, closed_at, segments, frames, record_sha256, sounds, "
-            "tombstone_sha256, is_sound_removed, who, why FROM call LEFT JOIN erased USING (id) "
-            "LEFT JOIN removed USING (id) LEFT JOIN held USING (id) WHERE id = ?",
+            "tombstone_sha256, archived_sha256, hold_sha256 FROM call LEFT JOIN erased USING (id) "
+            "LEFT JOIN archived USING (id) LEFT JOIN held USING (id) WHERE id = ?",
             (call_id,),
         ).fetchone()
         if row is None:
@@ -93,10 +95,10 @@ class CallIndex:
         amended = self._database.execute(
             "SELECT file, sha256 FROM amended WHERE id = ?", (call_id,)
         ).fetchall()
-        *known, tombstone, is_sound_removed, who, why = row
+        *known, tombstone, archived, hold = row
         entered = Entered(*known)
-        entered.tombstone_sha256, entered.is_sound_removed = tombstone, bool(is_sound_removed)
-        entered.hold = None if who is None else (who, why)
+        entered.tombstone_sha256, entered.archived_sha256 = tombstone, archived
+        entered.hold_sha256 = hold
         entered.amendments = dict(amended)
         return entered
 

@@ -168,8 +168,12 @@ def _enter_erased(folder: Path, books: Books) -> None:
 
 
 def _enter_sound_removed(folder: Path, books: Books) -> None:
-    record_sha256 = read_json(folder / ARCHIVED)["record_sha256"]
-    _enter(books, "sound-removed", {"call": folder.name, "record_sha256": record_sha256})
+    data = {
+        "call": folder.name,
+        "record_sha256": read_json(folder / ARCHIVED)["record_sha256"],
+        "note_sha256": files.sha256_of(folder / ARCHIVED),
+    }
+    _enter(books, "sound-removed", data)
 
 
 def _enter(books: Books, kind: str, data: dict[str, Any]) -> None:

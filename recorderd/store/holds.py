@@ -8,6 +8,7 @@ chain `desk`, then done.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -65,9 +66,9 @@ def place_hold(folder: Path, desk: Ledger, who: str, why: str, at: str) -> None:
             raise UsageError(f"{folder.name}: this call is erased; `recorderd show` says when")
         if is_held(folder):
             raise UsageError(f"{folder.name}: this call is held already; `recorderd show` says why")
-        _enter(desk, "hold", folder, who, why)
-        text = json.dumps({"who": who, "why": why, "at": at}, ensure_ascii=False)
-        files.write_durable(folder / HOLD, text.encode())
+        data = json.dumps({"who": who, "why": why, "at": at}, ensure_ascii=False).encode()
+        _enter(desk, "hold", folder, who, why, sha256=hashlib.sha256(data).hexdigest())
+        files.write_durable(folder / HOLD, data)
 
 
 def take_off_hold(folder: Path, desk: Ledger, who: str, why: str) -> None:
@@ -79,6 +80,6 @@ def take_off_hold(folder: Path, desk: Ledger, who: str, why: str) -> None:
         files.remove_durable(folder / HOLD)
 
 
-def _enter(desk: Ledger, kind: str, folder: Path, who: str, why: str) -> None:
-    desk.append(kind, call=folder.name, who=who, why=why)
+def _enter(desk: Ledger, kind: str, folder: Path, who: str, why: str, **more: str) -> None:
+    desk.append(kind, call=folder.name, who=who, why=why, **more)
     desk.sync()

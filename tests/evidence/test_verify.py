@@ -16,10 +16,10 @@ from recorderd.errors import StoreError
 from recorderd.evidence import storecheck
 from recorderd.evidence.bundlecheck import verify_bundle
 from recorderd.evidence.storecheck import read_checkpoint, verify_call, verify_store
-from recorderd.store.ledger import chain_lines
+from recorderd.store.ledger import chain_lines, open_desk
 from recorderd.store.signing import DeviceKey
 from tests.evidence.stores import Store, files_of, short_files
-from tests.store.calls import KEY, a_record
+from tests.store.calls import KEY, READING, a_record
 
 CONFIG = """\
 [site]
@@ -119,7 +119,7 @@ def test_a_hold_that_was_taken_away_is_missing(store):
     hold.unlink()
     assert "the ledger holds it" in only_missing(judged(store))
     hold.write_text(text.replace("chief", "thief"))
-    assert "says something else" in only_altered(judged(store))
+    assert "hold.json is not what the ledger names" in only_altered(judged(store))
     (store.folder("3c") / "hold.json").write_text(text)
     assert "hold.json was never entered" in " ".join(judged(store).altered.problems)
 
@@ -172,6 +172,24 @@ def test_the_desk_cannot_be_cut_alone(store):
     assert "ledger desk: it ends after 3 entries" in " ".join(judged(store).missing.problems)
     shutil.rmtree(path.parent)
     assert "ledger desk: not there" in " ".join(judged(store).missing.problems)
+
+
+def test_another_chain_of_the_same_key_in_the_place_of_the_desk_is_told(store, top):
+    """Signed and whole by itself; only the recorder's checkpoints know that it was another one."""
+    (top / "twin").mkdir()
+    with open_desk_of(top / "twin") as desk:
+        for number in range(9):
+            desk.append("hold", call=f"x{number}", who="a", why="b", sha256="0" * 64)
+    shutil.rmtree(store.directory / "ledger/desk")
+    shutil.copytree(top / "twin/ledger/desk", store.directory / "ledger/desk")
+    (store.folder("2b") / "hold.json").unlink()
+    assert "is another one than the checkpoint in entry" in " ".join(judged(store).altered.problems)
+
+
+def open_desk_of(directory):
+    (directory / "keys").mkdir()
+    (directory / "keys/device.key").write_text(KEY.private_pem())
+    return open_desk(directory, "test-office", lambda: READING)
 
 
 def test_lines_behind_the_next_files_beginning_must_stand_there(store):

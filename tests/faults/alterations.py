@@ -299,7 +299,7 @@ def resign(rng, thing):
         files[call + "call.json"] = edited_record(rng, files[call + "call.json"])
     how = rng.choice(["named", "changed", "quiet"])
     relink(thing, files, call, how)
-    if how != "quiet" or rng.random() < 0.5:
+    if rng.random() < 0.6:
         for name in thing.names(r"device\.pem$"):
             files[name] = ATTACKER.public_pem.encode()
     relist(files)

@@ -238,6 +238,7 @@ def test_holds_are_entered_before_they_are_done(office):
     folder = shelve(office.directory, office.books, "call", 1000)
     with desk(office) as chain:
         place_hold(folder, chain, "tanaka", "police asked", "2026-11-25")
+        sha256 = hashlib.sha256((folder / "hold.json").read_bytes()).hexdigest()
         with pytest.raises(UsageError, match="held already"):
             place_hold(folder, chain, "sato", "too", "2026-11-25")
         take_off_hold(folder, chain, "sato", "case closed")
@@ -246,7 +247,7 @@ def test_holds_are_entered_before_they_are_done(office):
     lines = (office.directory / "ledger/desk").glob("*.jsonl")
     said = [json.loads(line) for path in lines for line in path.read_text().splitlines()]
     assert [each["data"] for each in said if each["kind"] in {"hold", "release"}] == [
-        {"call": "call", "who": "tanaka", "why": "police asked"},
+        {"call": "call", "who": "tanaka", "why": "police asked", "sha256": sha256},
         {"call": "call", "who": "sato", "why": "case closed"},
     ]
 
