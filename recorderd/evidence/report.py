@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -228,18 +229,25 @@ def _segments(report: CallReport) -> Iterator[str]:
     yield "</section>"
 
 
+def _in_zone_of(record: dict[str, Any], at: str) -> str:
+    """A time of the ledger, which is in UTC, as the call's own times are shown."""
+    zone = datetime.fromisoformat(record["started_at"]).tzinfo
+    return datetime.fromisoformat(at).astimezone(zone).isoformat(timespec="milliseconds")
+
+
 def _custody(report: CallReport) -> Iterator[str]:
     yield '<section><h2>Custody <span lang="ja">取扱いの記録</span></h2>'
     yield _table_head(("When", "日時"), ("What", "内容"), ("Who", "担当"))
     for entry in report.part.entries:
         if entry.kind in words.KINDS:
-            yield _row((_time(entry.at), words.KINDS[entry.kind], "recorderd"))
+            at = _time(_in_zone_of(report.record, entry.at))
+            yield _row((at, words.KINDS[entry.kind], "recorderd"))
     known = list(report.custody)[-CUSTODY_LISTED_MAX:]
     for entry in known:
         what = words.KINDS.get(entry.kind, shown(entry.kind))
         why = entry.data.get("why")
         cells = (
-            _time(entry.at),
+            _time(_in_zone_of(report.record, entry.at)),
             what + (f": {shown(why)}" if why else ""),
             shown(entry.data.get("who") or "—"),
         )

@@ -2,8 +2,6 @@
 
 Each call has an age identity of its own. It is made when the call begins and forgotten when the
 call is filed; all that stays of it is the file in the vault, which only a supervisor can open.
-Plaintext that must be a file (libsndfile wants one) lies in anonymous memory (memfd_create), never
-under a name.
 """
 
 from __future__ import annotations
@@ -17,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.core.manifest import Sealed
 from recorderd.core.numbers import index_keys
-from recorderd.errors import StoreError
 from recorderd.store import files
-from recorderd.store.age import Identities, Recipients, new_identity
+from recorderd.store.age import Recipients, new_identity
+from recorderd.store.openedkey import OpenedKey, memory_file
 from recorderd.store.searchkey import hashed, make_search_key
 from recorderd.store.vault import keep_key, key_name
 
@@ -33,31 +31,6 @@ if TYPE_CHECKING:
 
 PARTY_BYTES = 512
 """What was sealed is padded to a multiple of this, so that its length does not tell who called."""
-
-
-class OpenedKey:
-    """An Opener: for who only reads, with the call's key out of the vault."""
-
-    def __init__(self, identity: str) -> None:
-        """Raises ValueError where it is no age identity."""
-        self._identities = Identities([identity])
-
-    def open(self, data: bytes) -> bytes:
-        try:
-            return self._identities.decrypt(data)
-        except ValueError as error:
-            raise StoreError(f"sealed data cannot be opened: {error}") from error
-
-    @contextmanager
-    def unpacked(self, path: Path) -> Iterator[Path]:
-        with _memory_file() as memory:
-            with files.guarded(path), memory.open("wb") as file:
-                try:
-                    self._identities.decrypt_file(path, file)
-                except ValueError as error:
-                    message = f"{path}: cannot be opened ({error}); restore it from a copy"
-                    raise StoreError(message) from error
-            yield memory
 
 
 class CallKey(OpenedKey):
@@ -87,7 +60,7 @@ class CallKey(OpenedKey):
 
     @contextmanager
     def bench(self, part: Path) -> Iterator[Path]:
-        with _memory_file() as path:
+        with memory_file() as path:
             try:
                 yield path
             finally:
@@ -149,13 +122,3 @@ def _party(content: dict[str, Any]) -> dict[str, Any]:
 def _nameless(caller: Caller) -> Caller:
     """What is no secret of a caller: why there is no number, where that came from, and when."""
     return replace(caller, number=None, name=None, raw="")
-
-
-@contextmanager
-def _memory_file() -> Iterator[Path]:
-    """An empty file without a name, gone with its descriptor."""
-    descriptor = os.memfd_create("recorderd")
-    try:
-        yield files.path_of(descriptor)
-    finally:
-        os.close(descriptor)

@@ -124,7 +124,7 @@ def is_opened_by(path: Path, identities: Identities) -> bool:
 
 def opened_key(directory: Path, call_id: str, identities: Identities) -> Opener:
     """What opens a sealed call, for who has a supervisor's identity. Raises StoreError."""
-    from recorderd.store.callkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
+    from recorderd.store.openedkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
 
     path = directory / key_name(call_id)
     if not path.exists():
