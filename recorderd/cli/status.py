@@ -78,7 +78,11 @@ def print_status(found: dict[str, Any], console: Console) -> None:
             ", ".join(sorted(ready)) or "none ready",
         )
     console.print(table)
-    console.print(f"device key  {found['device_fingerprint']}", soft_wrap=True, highlight=False)
+    console.print(
+        f"device key  {found.get('device_fingerprint', 'not made yet')}",
+        soft_wrap=True,
+        highlight=False,
+    )
     disk = found.get("disk")
     if disk is not None:
         console.print(disk_line(disk), highlight=False)

@@ -33,7 +33,7 @@ from recorderd.recording.job import Paper, Recording
 from recorderd.store import files
 from recorderd.store.amending import amend_times
 from recorderd.store.catalogue import DamagedError
-from recorderd.store.names import OPEN
+from recorderd.store.names import OPEN, without_number
 from recorderd.units import NS_PER_S, later
 
 if TYPE_CHECKING:
@@ -225,8 +225,9 @@ class Writer:
     def _failed(self, job: Job, error: StoreError, now: MonoNs) -> None:
         """Told once a spell: the control thread has it logged and shown."""
         if job.retry_at is None:
-            self._post(WriteFailed(now, job.record.line, job.record.id, str(error)))
-            self._books.ledger.append("write-failed", call=job.record.id, reason=str(error))
+            reason = without_number(str(error), job.record)
+            self._post(WriteFailed(now, job.record.line, job.record.id, reason))
+            self._books.ledger.append("write-failed", call=job.record.id, reason=reason)
         job.retry_at = later(now, RETRY_NS)
         self._is_prepared = False
         if isinstance(error, DamagedError):

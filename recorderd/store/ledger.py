@@ -74,6 +74,8 @@ class Ledger:
         self._lines_in_file = 0
         self._unsynced: list[bytes] = []
         self._written = 0  # lines of them that the file has taken
+        self._opened: dict[str, None] = {}
+        self._others_heads: dict[str, Head] = {}
         self._last: dict[tuple[str, str, int | None], dict[str, Any]] = {}
         found = _open_end(self._folder)
         self.head = found.head
@@ -146,8 +148,17 @@ class Ledger:
         """What was entered last of an open or newly closed call; of older ones nothing is known."""
         return self._last.get((kind, call, segment))
 
+    @property
+    def opened(self) -> list[str]:
+        """The calls, of those remembered, that were opened and neither closed nor abandoned."""
+        return list(self._opened)
+
     def _remember(self, kind: str, data: dict[str, Any]) -> None:
         """Calls that are open, the last ones that were closed, and the last one that was erased."""
+        if kind == "call-opened":
+            self._opened[data["call"]] = None
+        if kind in {"call-closed", "call-abandoned"}:
+            self._opened.pop(data["call"], None)
         if kind == "call-closed":
             closed = [key[1] for key in self._last if key[0] == kind]
             old = set(closed[: max(0, len(closed) + 1 - CLOSED_KEPT)])
@@ -230,9 +241,20 @@ class Ledger:
             self.append("ledger-damaged", lines=found.damaged)
 
     def _others(self) -> dict[str, Head]:
-        names = (name for name in chain_names(self._folder.parent) if name != self._name)
-        heads = {name: _open_end(self._folder.parent / name).head for name in names}
-        return {name: head for name, head in heads.items() if head.entries}
+        """How far the other chains have come, brought to the disk first: what a checkpoint names
+        must outlive a power cut. One whose disk refuses that is not named this time."""
+        for name in chain_names(self._folder.parent):
+            if name == self._name:
+                continue
+            try:
+                end = _open_end(self._folder.parent / name)
+                if end.path is not None and end.head != self._others_heads.get(name):
+                    files.sync_file(end.path)
+                    self._others_heads[name] = end.head
+            except StoreError as error:
+                log.warning("ledger %s is not named in a checkpoint: %s", name, error)
+                self._others_heads.pop(name, None)
+        return dict(self._others_heads)
 
 
 class _End:

@@ -70,6 +70,12 @@ def _number_in_name(record: CallRecord) -> str:
     return "private" if absence == "private" else "unknown"
 
 
+def without_number(text: str, record: CallRecord) -> str:
+    """A message about a call's files, for a log or a ledger, which hold no number."""
+    number = _number_in_name(record)
+    return text.replace(f"_{number}_", "_…_")
+
+
 def other_party(record: CallRecord) -> str | None:
     """The number at the far end: the one dialled, or the caller's."""
     if record.direction == "outbound":

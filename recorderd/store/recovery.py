@@ -97,6 +97,7 @@ class _Recovery:
         self._report.problems += self._report.reindexed.unreadable
         self._enter_unknown(self._report.reindexed.added)
         self._adopt_folders()
+        self._enter_lost()
         return self._report
 
     def _problem(self, error: StoreError) -> None:
@@ -202,6 +203,14 @@ class _Recovery:
                 continue
             if self._books.ledger.last("call-closed", call_id) is None:
                 enter_call(self._books.ledger, *read_original(folders[call_id]))
+
+    def _enter_lost(self) -> None:
+        """A call that was cut before anything of it was on the disk: the ledger alone knows of it."""
+        still_open = set(self._open_calls())
+        for call_id in self._books.ledger.opened:
+            if call_id not in still_open:
+                reason = "the recorder stopped before anything of it was on the disk"
+                self._books.ledger.append("call-abandoned", call=call_id, reason=reason)
 
     # ------------------------------------------------------------ folders without a record
 

@@ -371,3 +371,17 @@ def test_a_ledger_that_cannot_be_signed_is_an_alarm_until_it_can(office):
     assert (told.topic, told.text.endswith("replace it")) == ("ledger", True)
     office.run_to(190.0)
     assert [(post.topic, post.text) for post in office.posts[1:]] == [("ledger", None)]
+
+
+def test_a_failure_is_told_without_the_callers_number(office):
+    office.run_to(10.2)
+    record = office.open(a_record(caller=CALLER))
+    office.run_to(14.0)
+    office.close(record, 13.5)
+    with disk_refuses(["replace"], errno.EIO, lambda path: "calls/" in path):
+        office.run_to(16.0)
+    office.settle()
+    told = [failure.reason for failure in office.failures]
+    told += [entry.data["reason"] for entry in office.entries() if entry.kind == "write-failed"]
+    assert len(told) == 2
+    assert all("_000." in reason and "0312345678" not in reason for reason in told)

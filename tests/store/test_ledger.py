@@ -359,3 +359,44 @@ def test_another_kind_of_key_is_refused(tmp_path):
 def test_random_text_is_no_public_key(text):
     with pytest.raises(StoreError):
         fingerprint_of(text)
+
+
+def test_a_checkpoint_names_of_other_chains_only_what_is_on_the_disk(tmp_path, key):
+    desk = opened(tmp_path, key, "desk")
+    desk.append("hold", call="a")
+    desk.sync()
+    desk.append("hold", call="b")
+    desk._write()  # in the file, and not yet synced
+    ledger = opened(tmp_path, key)
+    synced = []
+    real = os.fsync
+    with patch.object(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), real(fd))):
+        ledger.sign()
+    (path,) = files_of(tmp_path, "desk")
+    assert path.stat().st_ino in synced
+    assert chain.checkpoint_of(entries_of(tmp_path)[-1]).others == {"desk": desk.head}
+
+
+def test_a_chain_that_the_disk_refuses_is_not_named(tmp_path, key):
+    desk = opened(tmp_path, key, "desk")
+    desk.append("hold", call="a")
+    desk.sync()
+    ledger = opened(tmp_path, key)
+    ledger.append("started")
+    ledger.sync()
+    refused = patch.object(
+        ledger_module.files, "sync_file", side_effect=StoreError("the disk fails")
+    )
+    with refused:
+        ledger.sign()
+    assert chain.checkpoint_of(entries_of(tmp_path)[-1]).others == {}
+
+
+def test_calls_that_are_open_are_known(tmp_path, key):
+    ledger = opened(tmp_path, key)
+    for call in "abc":
+        ledger.append("call-opened", call=call, line="front")
+    ledger.append("call-closed", call="a")
+    ledger.append("call-abandoned", call="b", reason="a closure")
+    ledger.sync()
+    assert opened(tmp_path, key).opened == ["c"]

@@ -318,3 +318,15 @@ def test_strange_files_in_the_store_hurt_nobody(office):
     assert report.cut == ["call-1"]
     assert sorted(report.set_aside) == ["x.journal", "y.json"]
     assert office.recover().problems == []
+
+
+def test_a_call_of_which_nothing_reached_the_disk_is_entered_as_lost(folder):
+    office = Office(folder)
+    office.ledger.append("call-opened", call="gone", line="front")
+    office.ledger.sync()
+    report = office.recover()
+    office.ledger.sync()
+    assert report.cut == []
+    (entry,) = [entry for entry in office.entries() if entry.kind == "call-abandoned"]
+    assert entry.data["call"] == "gone"
+    assert "before anything of it" in entry.data["reason"]
