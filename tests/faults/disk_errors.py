@@ -10,6 +10,7 @@ Exit 0 when nothing was broken, 1 when something was.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import shutil
 import sys
@@ -239,6 +240,7 @@ def judge(config: Config, folder: Path, code: int, store: Store, reference: Refe
 
 
 def main() -> int:
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
