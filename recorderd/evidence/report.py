@@ -152,11 +152,12 @@ def _picture(report: CallReport) -> Iterator[str]:
     yield "</ul>"
     full_dbfs = 20 * math.log10(full_scale_of(report.waveform))
     audio = record["audio"]
+    before = min(audio["pre_roll_frames"], audio["frames"])  # a cut may have left less than that
     yield (
         f'<p class="note">{audio["frames"]:,} frames at {audio["sample_rate_hz"]:,} Hz, of which '
-        f"{audio['pre_roll_frames']:,} lie before the handset was lifted. Edge of a lane: "
+        f"{before:,} lie before the handset was lifted. Edge of a lane: "
         f'{full_dbfs:.1f} dBFS, the same for both. <span lang="ja">全{audio["frames"]:,}フレーム、'
-        f"うち{audio['pre_roll_frames']:,}フレームは受話器を上げる前。枠の端は"
+        f"うち{before:,}フレームは受話器を上げる前。枠の端は"
         f"{full_dbfs:.1f} dBFS(両側共通)。</span></p></section>"
     )
 

@@ -210,7 +210,7 @@ class Closing:
         record = replace(draft.record, salt=draft.salt)
         if not draft.frames:
             return record
-        audio = Audio(draft.rate_hz, draft.frames, min(draft.pre_roll_frames, draft.frames))
+        audio = Audio(draft.rate_hz, draft.frames, draft.pre_roll_frames)
         return replace(
             record,
             audio=audio,

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tests.bench.bench_recorders import processes_of
 from tests.daemon.box import Box
+from tests.faults.life import SEAL
 from tests.softcard import Sink, SoftCard
 
 RATE = 8000
@@ -39,7 +40,6 @@ time_zone = "UTC"
 [storage]
 directory = "{folder}/recordings"
 segment_s = 60
-format = "{format}"
 [[line]]
 name = "front-desk"
 [line.audio]
@@ -50,6 +50,12 @@ capture_rate_hz = 8000
 driver = "rpi-gpio"
 pin = 17
 """
+
+KINDS = {
+    "FLAC": CONFIG,
+    "WAV": CONFIG.replace("segment_s = 60", 'segment_s = 60\nformat = "wav"'),
+    "FLAC sealed": CONFIG + SEAL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +110,19 @@ def counted(box: Box, folder: Path, name: str, rows: dict[str, Wear]):
     rows[name] = Wear(rows[name].seconds, syncs_in(trace), rows[name].bytes)
 
 
-def run_box(folder: Path, card: SoftCard, file_format: str, seconds: float, rows: dict) -> None:
+def run_box(
+    folder: Path, card: SoftCard, kind: str, config: str, seconds: float, rows: dict
+) -> None:
     folder.mkdir()
-    config = CONFIG.format(folder=folder, format=file_format)
+    config = config.format(folder=folder)
     with Box(folder, config, {HOOK: 1}, card.environment) as box:
         box.wait_until_said("kind=card name=line8")
-        with counted(box, folder, f"recorderd, {file_format}, in a call", rows):
+        with counted(box, folder, f"recorderd, {kind}, in a call", rows):
             box.pins.set(HOOK, 0)
             time.sleep(seconds)
             box.pins.set(HOOK, 1)
             box.wait_for_records(1)
-        with counted(box, folder, f"recorderd, {file_format}, idle", rows):
+        with counted(box, folder, f"recorderd, {kind}, idle", rows):
             time.sleep(seconds)
 
 
@@ -170,8 +178,8 @@ def main() -> None:
         command = ["sox", folder / "said.wav", "-r", str(RATE), "-c", "2", talk]
         subprocess.run([*command, "repeat", str(round(options.seconds / 10) + 9)], check=True)
         player = card.play(talk, "line8")
-        for file_format in ("flac", "wav"):
-            run_box(folder / file_format, card, file_format, options.seconds, rows)
+        for kind, config in KINDS.items():
+            run_box(folder / kind, card, kind, config, options.seconds, rows)
         run_peers(folder, card, options.seconds, rows)
         player.terminate()
         player.wait()

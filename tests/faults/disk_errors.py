@@ -10,6 +10,7 @@ Exit 0 when nothing was broken, 1 when something was.
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import shutil
 import sys
@@ -51,6 +52,8 @@ NOT_LOGGED = 120
 
 TRACE = f"trace={','.join(SYSCALLS)},openat,access,{OTHERS}"
 
+_SOMEWHERE = "at the end"
+
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+)(.*)$", re.MULTILINE)
 _PATH = re.compile(r'^(?:\d+<([^>]*)>|(?:AT_FDCWD(?:<[^>]*>)?, )?"([^"]*)")')
 _SECOND = re.compile(r', (?:AT_FDCWD(?:<[^>]*>)?, )?"([^"]*)"')
@@ -66,6 +69,12 @@ class Traced:
     arguments: str
     failed: bool
     is_injected: bool
+
+    @property
+    def place(self) -> str:
+        """Length and offset of what was written, where it is written to a place."""
+        words = self.arguments.rsplit(", ", 2)
+        return f"{words[1]} at {words[2]}" if self.syscall == "pwrite64" else _SOMEWHERE
 
     @property
     def creates(self) -> bool:
@@ -144,23 +153,43 @@ def alarm_breaches(calls: list[Traced], directory: Path) -> Iterator[str]:
 
 
 def sync_breaches(calls: list[Traced]) -> Iterator[str]:
-    """No file is synced again after a sync of it failed; one that takes its name is another file."""
-    failed: set[str] = set()
+    """No file is synced again after a sync of it failed; one that takes its name is another file.
+
+    Linux forgets a page that it could not write, so a second sync says nothing of it. SQLite goes on
+    with its log all the same, and may: it writes every lost page again, at its place. No call may be
+    acknowledged before it has.
+    """
+    unsynced: dict[str, set[str]] = {}  # by path: the places that were written
+    lost: dict[str, set[str]] = {}
     for call in calls:
-        if call.failed and call.syncs and not Path(call.path).is_dir():
-            failed.add(call.path)
-        elif call.failed:
+        if call.syncs and call.failed and not Path(call.path).is_dir():
+            lost.setdefault(call.path, set()).update(unsynced.pop(call.path, {_SOMEWHERE}))
+        elif (
+            call.failed and call.syscall != "access"
+        ):  # nothing is ever at the places of told words
             continue
-        elif call.syncs and call.path in failed:
-            yield f"{Path(call.path).name} was synced again after a failed sync"
+        elif call.syncs:
+            if _SOMEWHERE in lost.get(call.path, ()):
+                yield f"{Path(call.path).name} was synced again after a failed sync"
+                return
+            unsynced.pop(call.path, None)
+        elif call.path.startswith("/told/filed ") and any(
+            places - {_SOMEWHERE} for places in lost.values()
+        ):
+            yield "a call was acknowledged while pages were lost"
             return
+        elif call.syscall in {"write", "pwrite64"}:
+            unsynced.setdefault(call.path, set()).add(call.place)
+            if call.place != _SOMEWHERE:
+                lost.get(call.path, set()).discard(call.place)
         elif call.syscall == "unlink" or (call.creates and "O_EXCL" in call.arguments):
-            failed.discard(call.path)
+            unsynced.pop(call.path, None)
+            lost.pop(call.path, None)
         elif call.syscall == "rename":
-            failed.discard(call.second)
-            if call.path in failed:
-                failed.remove(call.path)
-                failed.add(call.second)
+            for places in (unsynced, lost):
+                places.pop(call.second, None)
+                if call.path in places:
+                    places[call.second] = places.pop(call.path)
 
 
 def sound_breaches(folder: Path, reference: Reference) -> Iterator[str]:
@@ -239,6 +268,7 @@ def judge(config: Config, folder: Path, code: int, store: Store, reference: Refe
 
 
 def main() -> int:
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

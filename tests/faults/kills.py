@@ -10,6 +10,7 @@ broken, 1 when something was.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -33,6 +34,7 @@ def kill_at(folder: Path, syscall: str, number: int, mutant: str | None) -> bool
 
 
 def main() -> int:
+    logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

@@ -44,11 +44,12 @@ WRONG_CONFIG = 78
 """The unit's RestartPreventExitStatus."""
 
 
-def unit_setting(name: str) -> float:
+def unit_seconds(name: str) -> float:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(ROOT / "systemd/recorderd.service", "utf-8")
-    return float(unit["Service"][name])
+    number, is_ms, _ = unit["Service"][name].partition("ms")
+    return float(number) / (1000 if is_ms else 1)
 
 
 class Supervisor:
@@ -60,7 +61,7 @@ class Supervisor:
         self.directory.mkdir()
         (folder / "recorderd.toml").write_text(CONFIG.format(directory=self.directory), "utf-8")
         (folder / "day.line").write_text(SCRIPT, "utf-8")
-        self.restart_s, self.watchdog_s = unit_setting("RestartSec"), unit_setting("WatchdogSec")
+        self.restart_s, self.watchdog_s = unit_seconds("RestartSec"), unit_seconds("WatchdogSec")
         self.process: subprocess.Popen[bytes] | None = None
         self.pinged_at: float | None = None  # None: not ready yet
         self.watchdog_kills = 0

@@ -16,6 +16,8 @@ from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.drafts import draft_path
 from tests.store.calls import CALLER, RATE, SITE, Office, a_record, at, expected, in_memory
 
+BLOCK_HEAD_BYTES = 20
+
 
 @pytest.fixture
 def folder():
@@ -63,6 +65,22 @@ def test_a_call_cut_by_a_crash(office):
     assert office.frames() == expected(8 * RATE, 13 * RATE)
     assert all("_in_0312345678_" in segment["file"] for segment in record["segments"])
     assert office.left_open() == []
+
+
+def test_a_call_cut_within_its_pre_roll_tells_when_its_sound_began(folder):
+    office = Office(folder)
+    office.run_to(10.2)
+    office.open()
+    office.run_to(10.5)
+    journal = journal_of(office, 0)
+    content = journal.read_bytes()
+    first_block = content.index(b"\n") + 1 + BLOCK_HEAD_BYTES + 4 * RATE
+    journal.write_bytes(content[:first_block])
+    office.recover()
+    _, record = office.call()
+    assert record["audio"]["frames"] == RATE
+    assert record["audio"]["pre_roll_frames"] == 2 * RATE  # the first frame is from 8.0
+    assert office.frames() == expected(8 * RATE, RATE)
 
 
 def test_the_tags_of_a_cut_call_are_whole(office):
