@@ -396,8 +396,10 @@ def _unknown_calls(
     directory: Path, known: dict[str, Path], added: list[str], unreadable: list[str]
 ) -> Iterator[Entry]:
     for folder in walk_folders(directory):
+        if folder.name in known:
+            continue
         is_erased = (folder / ERASED).exists()
-        if folder.name in known or not (is_erased or (folder / RECORD).exists()):
+        if not is_erased and not (folder / RECORD).exists():
             continue
         try:
             entry = Entry(text_record(folder) if is_erased else read_record(folder), folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +97,17 @@ def text_record(folder: Path) -> dict[str, Any]:
 def walk_folders(directory: Path) -> Iterator[Path]:
     """The folders of all calls in the state directory, oldest day first."""
     with files.guarded(directory / CALLS):
-        yield from sorted(
-            path for path in (directory / CALLS).glob("[0-9]*/[0-9]*/[0-9]*/*") if path.is_dir()
-        )
+        for year in _folders_in(directory / CALLS):
+            for month in _folders_in(year):
+                for day in _folders_in(month):
+                    yield from _folders_in(day)
+
+
+def _folders_in(place: Path) -> list[Path]:
+    """By name. Every start does this for all calls: a directory is listed, and nothing is opened."""
+    with os.scandir(place) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    return [place / name for name in names]
 
 
 def read_json(path: Path) -> dict[str, Any]:
