@@ -168,7 +168,9 @@ def segment_blocks(
 ) -> Iterator[bytes]:
     """Frames `first` up to `first + frames` of a segment, in blocks of a second at most.
 
-    `parts` are its journals in the order of their frames; what none of them has is silence.
+    `parts` are its journals in the order of their frames; what none of them has is silence. Raises
+    StoreError where one has less than it had: a failing disk may take pages back that were read
+    before, and silence that nobody listed as a gap must not stand for them.
     """
     position, end = first, first + frames
     for index, part in enumerate(parts):
@@ -181,6 +183,8 @@ def segment_blocks(
                 break
             yield taken
             position += len(taken) // FRAME_BYTES
+        if position < min(limit, part.first_frame + part.frames):
+            raise StoreError(f"{part.path}: it holds less than before; the disk fails: replace it")
     yield from silence(end - position)
 
 

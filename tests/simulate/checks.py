@@ -37,6 +37,7 @@ EDGE_NS = ms(
     350
 )  # a lift is dated by its first edge; ringing current can move it by a burst's rest
 PULSES_NS = seconds(3)  # the longest digit, and the pause in which the loop is steady again
+CLOSURE_NS = seconds(2)  # Japan: who lifts and puts down so soon, with ringing before and after
 RINGS_AFTER_NS = seconds(6)  # a call that gave up is missed by the last ring, or some time after it
 SOON_NS = LOST_IN_A_CUT_NS + ms(
     500
@@ -58,6 +59,7 @@ class Checker:
         self._records: dict[str, dict[str, Any]] = {}
         self._answers: dict[str, list[tuple[int, int]]] = {}  # by line: off-hook, on-hook
         self._fresh: list[tuple[str, Path]] = []
+        self._closures: dict[str, list[int]] = {}  # by line: when each began
         self._misled_boots: set[str] = set()  # whose clock was called right when it was wrong
 
     @property
@@ -86,6 +88,9 @@ class Checker:
                 self.day["write failures told"] += 1
             case ev.CallerIdClosureSeen():
                 self.day["closures"] += 1
+                boot = self._sim.box.boot
+                assert boot is not None
+                self._closures.setdefault(fact.line, []).append(boot.true(fact.at))
             case _:
                 pass
 
@@ -382,6 +387,9 @@ class Checker:
             return
         if self.alarms.is_noisy(told.line, began - seconds(15), ended + seconds(5)):
             return
+        closures = self._closures.get(told.line, [])
+        if ended - began <= CLOSURE_NS and any(abs(at - began) <= EDGE_NS for at in closures):
+            return  # in the ledger as such: nobody can tell it from a caller-ID set's
         disk = self.alarms.disk
         if disk.touch(began - seconds(1), died) and disk.touch(died - seconds(8), died):
             return

@@ -272,3 +272,19 @@ def test_touching_gaps_of_one_cause_are_one():
         Gap(10, 5, "card-lost"),
         Gap(30, 0, "cut"),
     )
+
+
+def test_a_journal_that_lost_frames_since_it_was_looked_at_is_an_error_and_not_silence(folder):
+    journal = Journal(folder, DRAFT, PLAIN, 0, 0, 0)
+    journal.append(pcm(0, 20))
+    journal.append(pcm(20, 20))
+    journal.sync()
+    journal.close()
+    parts = [read_journal(journal.path)]
+    with journal.path.open("r+b") as file:
+        file.truncate(journal.path.stat().st_size - 10)
+    with pytest.raises(StoreError, match="holds less than before"):
+        list(segment_blocks(parts, PLAIN, 0, 50))
+    parts = [read_journal(journal.path)]
+    assert missing_frames(parts, 0, 50) == [(20, 30)]
+    assert b"".join(segment_blocks(parts, PLAIN, 0, 50)) == pcm(0, 20) + bytes(30 * 4)
