@@ -19,6 +19,7 @@ from recorderd.errors import StoreError
 from recorderd.store import files
 from recorderd.store.journal import sound_blocks
 from recorderd.store.names import segment_name
+from recorderd.store.spool import reaching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,6 +89,7 @@ def _archive(parts: Sequence[JournalInfo], end: int) -> Iterator[bytes]:
 def _blocks(parts: Sequence[JournalInfo], end: int) -> Iterator[Block]:
     """Each part counts up to the beginning of the next one, as in spool.segment_blocks."""
     reached = 0
+    parts = reaching(parts)
     for index, part in enumerate(parts):
         limit = min(end, parts[index + 1].first_frame if index + 1 < len(parts) else end)
         for block in sound_blocks(part.path):

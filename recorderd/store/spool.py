@@ -1,8 +1,10 @@
 """A recording in the crash journal: cut into segments, durable at least once a second, read back.
 
 A segment's frames lie in one journal file, or in several parts where a file could no longer be
-written and the rest went to a new one. A file that failed keeps what was durable in it; the next
-part begins exactly there, so that reading takes each part up to the beginning of the next.
+written and the rest went to a new one. The next part begins where the failed one had been made
+durable, so reading takes each part up to the beginning of the next. A failed file may hold more than
+was durable, and a process that was killed may have left nothing in the next one: a part that does
+not reach beyond the one before it is left out.
 """
 
 from __future__ import annotations
@@ -163,6 +165,15 @@ def find_journals(directory: Path, call_id: str, segment: int | None = None) -> 
     return sorted(found, key=lambda info: (info.first_frame, info.part))
 
 
+def reaching(parts: Sequence[JournalInfo]) -> list[JournalInfo]:
+    """The parts, in their order, that hold something beyond the one before them."""
+    kept: list[JournalInfo] = []
+    for part in parts:
+        if not kept or part.first_frame + part.frames > kept[-1].first_frame + kept[-1].frames:
+            kept.append(part)
+    return kept
+
+
 def segment_blocks(
     parts: Sequence[JournalInfo], opener: Opener, first: int, frames: int
 ) -> Iterator[bytes]:
@@ -173,6 +184,7 @@ def segment_blocks(
     before, and silence that nobody listed as a gap must not stand for them.
     """
     position, end = first, first + frames
+    parts = reaching(parts)
     for index, part in enumerate(parts):
         limit = min(end, parts[index + 1].first_frame if index + 1 < len(parts) else end)
         yield from silence(min(part.first_frame, end) - position)

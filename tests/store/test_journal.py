@@ -288,3 +288,18 @@ def test_a_journal_that_lost_frames_since_it_was_looked_at_is_an_error_and_not_s
     parts = [read_journal(journal.path)]
     assert missing_frames(parts, 0, 50) == [(20, 30)]
     assert b"".join(segment_blocks(parts, PLAIN, 0, 50)) == pcm(0, 20) + bytes(30 * 4)
+
+
+@pytest.mark.parametrize("later", [0, 10, 20, 30])
+def test_a_part_that_failed_counts_as_far_as_it_goes_where_the_next_holds_less(folder, later):
+    """Killed while the rest went to a new file: what the failed one held is still there."""
+    for number, first, frames in ((0, 0, 40), (1, 20, later)):
+        journal = Journal(folder, DRAFT, PLAIN, 0, number, first)
+        if frames:
+            journal.append(pcm(first, frames))
+        journal.sync()
+        journal.close()
+    parts = find_journals(folder, DRAFT.record.id, 0)
+    reached = max(40, 20 + later)
+    assert missing_frames(parts, 0, reached) == []
+    assert b"".join(segment_blocks(parts, PLAIN, 0, reached)) == pcm(0, reached)
