@@ -27,6 +27,7 @@ from recorderd.core.boxtime import AgeClock
 from recorderd.core.livecall import ClipFacts, LineSettings
 from recorderd.core.manifest import AmendTimes, LedgerNote
 from recorderd.core.station import Station
+from recorderd.disk import files
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.media.announcement import load_clip
 from recorderd.recording.keeper import Keeper
@@ -34,10 +35,9 @@ from recorderd.recording.writer import Writer
 from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
 from recorderd.runtime.threads import WriterThread
-from recorderd.store import files
+from recorderd.seal.envelope import plain_envelope
 from recorderd.store.books import Books
 from recorderd.store.boxtime import load_age, save_age
-from recorderd.store.envelope import plain_envelope
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover
 from recorderd.units import NS_PER_S
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         Watchdog,
     )
     from recorderd.runtime.threads import InlineWriter, Pumped
-    from recorderd.store.envelope import MakeEnvelope
+    from recorderd.seal.envelope import MakeEnvelope
     from recorderd.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -370,7 +370,7 @@ def envelope_maker(config: Config) -> MakeEnvelope:
     # What is in memory is in plain: a crash must not write it down.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Only here, so that a recorder that does not seal never loads the library.
-    from recorderd.store.callkey import Sealer  # noqa: PLC0415
+    from recorderd.seal.callkey import Sealer  # noqa: PLC0415
 
     return Sealer(config.storage.directory, config.seal.recipients).envelope
 

@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from recorderd.config import find_config, load
+from recorderd.disk.layout import ARCHIVED
 from recorderd.errors import UsageError
+from recorderd.seal.vault import opened_key, with_party
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.holds import is_held, read_hold
-from recorderd.store.names import ARCHIVED
-from recorderd.store.vault import opened_key, with_party
 from recorderd.units import NS_PER_S, WallNs
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def opened(entry: Entry, directory: Path, identity: Path) -> Entry:
     """A sealed call with its numbers and names, by a supervisor's key."""
     if entry.record["sealed"] is None:
         return entry
-    from recorderd.store.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
+    from recorderd.seal.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
 
     opener = opened_key(directory, entry.record["id"], read_identities(identity))
     return replace(entry, record=with_party(entry.record, opener))

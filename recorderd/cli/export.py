@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.config.values import Config
-    from recorderd.store.age import Identities
+    from recorderd.seal.age import Identities
     from recorderd.store.catalogue import Entry
 
 
@@ -62,7 +62,7 @@ def export(options: argparse.Namespace) -> int:
 def _identities(path: Path | None) -> Identities | None:
     if path is None:
         return None
-    from recorderd.store.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
+    from recorderd.seal.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
 
     return read_identities(path)
 

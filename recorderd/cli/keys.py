@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import track
 
 from recorderd.config import find_config, load
+from recorderd.disk import files
 from recorderd.errors import StoreError, UsageError
 from recorderd.runtime.clock import SystemClock
-from recorderd.store import files
+from recorderd.seal.vault import is_opened_by, keys_in, rewrap_key
 from recorderd.store.ledger import open_desk
-from recorderd.store.vault import is_opened_by, keys_in, rewrap_key
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +35,7 @@ lost, the calls are lost. Try it before you need it: recorderd keys test --ident
 
 def new(options: argparse.Namespace) -> int:
     """Make the key of one supervisor; no configuration is asked for, so that any computer will do."""
-    from recorderd.store.age import new_identity  # noqa: PLC0415  (pyrage, only where it is used)
+    from recorderd.seal.age import new_identity  # noqa: PLC0415  (pyrage, only where it is used)
 
     path: Path = options.to
     identity, recipient = new_identity()
@@ -64,7 +64,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def test(options: argparse.Namespace) -> int:
     """Say what an identity opens; exit 0 only if that is everything."""
-    from recorderd.store.age import Recipients, read_identities  # noqa: PLC0415
+    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415
 
     config = load(find_config(options.config))
     seal = _seal_of(config)
@@ -85,7 +85,7 @@ def rewrap(options: argparse.Namespace) -> int:
 
     It can be cut at any time and done again.
     """
-    from recorderd.store.age import Recipients, read_identities  # noqa: PLC0415
+    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415
 
     config = load(find_config(options.config))
     recipients = _seal_of(config).recipients

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from recorderd.config import find_config, load
 from recorderd.daemon import prepare_directory
+from recorderd.disk import files
 from recorderd.runtime.clock import SystemClock
-from recorderd.store import files
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover as recover_store
 

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from recorderd.config import find_config, load
+from recorderd.disk.layout import LEDGER
 from recorderd.errors import ConfigError, StoreError, UsageError
 from recorderd.evidence.bundlecheck import verify_bundle
 from recorderd.evidence.part import device_pem
 from recorderd.evidence.storecheck import read_checkpoint, verify_call, verify_store
 from recorderd.store.catalogue import NAME, open_catalogue
-from recorderd.store.names import LEDGER
 from recorderd.store.signing import fingerprint_of
 
 if TYPE_CHECKING:

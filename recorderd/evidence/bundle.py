@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.evidence import zipform
 from recorderd.evidence.layout import MANIFEST, NAME_CHARS_MAX
-from recorderd.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recorderd.core import chain
 from recorderd.core.chain import Head
+from recorderd.disk.layout import RECORD
 from recorderd.errors import ClipError, LedgerError, StoreError
 from recorderd.evidence import layout
 from recorderd.evidence.bundle import open_bundle, read_whole
@@ -18,7 +19,6 @@ from recorderd.evidence.walk import KeyedWalk
 from recorderd.evidence.zipform import BLOCK_BYTES
 from recorderd.media.codec import FRAME_BYTES, decode_blocks
 from recorderd.media.wav import find_sound
-from recorderd.store.names import RECORD
 from recorderd.store.records import RECORD_BYTES_MAX
 from recorderd.store.signing import fingerprint_of, is_signed
 

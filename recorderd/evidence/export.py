@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recorderd.disk import files
+from recorderd.disk.layout import ARCHIVED, ERASED, RECORD, VAULT
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence import layout, zipform
 from recorderd.evidence.part import desk_entries, device_pem, ledger_part
@@ -26,9 +28,7 @@ from recorderd.evidence.report import CallReport, report_page
 from recorderd.evidence.sound import first_frame_at, is_sealed, opened
 from recorderd.evidence.waveform import Waveform
 from recorderd.media import bwf
-from recorderd.store import files
 from recorderd.store.ledger import open_desk
-from recorderd.store.names import ARCHIVED, ERASED, RECORD, VAULT
 from recorderd.store.records import read_original, read_record
 from recorderd.store.signing import fingerprint_of, load_device_key
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.evidence.part import LedgerPart
-    from recorderd.store.age import Identities
+    from recorderd.seal.age import Identities
     from recorderd.units import ClockReading
 
 PICTURE_COLUMNS = 1200

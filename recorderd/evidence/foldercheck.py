@@ -7,17 +7,17 @@ import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
+from recorderd.disk.layout import ARCHIVED, ERASED, ERASED_SIGNATURE, HOLD, RECEIPT, RECORD
 from recorderd.errors import StoreError
 from recorderd.evidence.callcheck import judge_record, parse_record
 from recorderd.evidence.findings import Case
 from recorderd.evidence.layout import AMENDMENT
 from recorderd.evidence.sound import is_sealed
 from recorderd.media.codec import decode_blocks
-from recorderd.store import files
-from recorderd.store.names import ARCHIVED, ERASED, ERASED_SIGNATURE, HOLD, RECEIPT, RECORD
+from recorderd.seal.vault import key_name
 from recorderd.store.records import RECORD_BYTES_MAX
 from recorderd.store.signing import is_signed
-from recorderd.store.vault import key_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

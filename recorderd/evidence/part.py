@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from recorderd.core import chain
 from recorderd.core.chain import Entry, Head
+from recorderd.disk import files
+from recorderd.disk.layout import KEYS, LEDGER
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence.walk import Checkpoint, KeyedWalk
-from recorderd.store import files
 from recorderd.store.ledger import DESK, RECORDER, chain_lines, file_ranges, is_line
-from recorderd.store.names import KEYS, LEDGER
 from recorderd.store.signing import PUBLIC
 
 if TYPE_CHECKING:

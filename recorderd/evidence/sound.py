@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recorderd.media.codec import decode_blocks
+from recorderd.seal.vault import opened_key, with_party
 from recorderd.store.sound import segment_sound
-from recorderd.store.vault import opened_key, with_party
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from recorderd.store.age import Identities
+    from recorderd.seal.age import Identities
 
     Sound = Callable[[Path, dict[str, Any]], Iterator[bytes]]
     """The frames of a segment, interleaved near and far, out of its file and its place in the record."""

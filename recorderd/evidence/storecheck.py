@@ -15,6 +15,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from recorderd.core import chain
+from recorderd.disk import files
+from recorderd.disk.layout import CALLS, OPEN
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence.callcheck import gathered
 from recorderd.evidence.findings import Case, Judgement, counted, verdict_of
@@ -22,9 +24,7 @@ from recorderd.evidence.foldercheck import FolderCheck
 from recorderd.evidence.index import CallIndex
 from recorderd.evidence.ledgercheck import LedgerCheck
 from recorderd.evidence.part import desk_entries, device_pem, ledger_part
-from recorderd.store import files
 from recorderd.store.ledger import RECORDER
-from recorderd.store.names import CALLS, OPEN
 from recorderd.store.signing import fingerprint_of
 
 if TYPE_CHECKING:

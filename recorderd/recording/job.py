@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from recorderd.config.values import Storage
     from recorderd.core.manifest import CallRecord
     from recorderd.recording.capture import Capture
+    from recorderd.seal.envelope import Envelope
     from recorderd.store.books import Books
-    from recorderd.store.envelope import Envelope
     from recorderd.units import MonoNs
 
 COPY_READS = 4

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from recorderd.core.boxtime import SAVE_EVERY_NS
 from recorderd.core.retention import DAY_S, UNKNOWN, Growth, KeptCall, days_until_full, plan
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.events import DiskMeasured, StoreAlarm
-from recorderd.store import files
 from recorderd.store.boxtime import save_age
 from recorderd.store.catalogue import DamagedError, box_time_of
 from recorderd.store.erasing import Sentence, begun, erase, finish, sound_bytes

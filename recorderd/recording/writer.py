@@ -26,14 +26,15 @@ from recorderd.core.manifest import (
     OpenRecording,
     SaveDraft,
 )
+from recorderd.disk import files
+from recorderd.disk.layout import OPEN
 from recorderd.errors import StoreError
 from recorderd.events import RecordingFiled, StoreAlarm, WriteFailed, WriteResumed
 from recorderd.recording.capture import Capture
 from recorderd.recording.job import Paper, Recording
-from recorderd.store import files
 from recorderd.store.amending import amend_times
 from recorderd.store.catalogue import DamagedError
-from recorderd.store.names import OPEN, without_number
+from recorderd.store.names import without_number
 from recorderd.units import NS_PER_S, later
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from recorderd.ports import Post, SoundCard
     from recorderd.recording.job import Job
     from recorderd.recording.keeper import Keeper
+    from recorderd.seal.envelope import MakeEnvelope
     from recorderd.store.books import Books
     from recorderd.store.catalogue import Entry
-    from recorderd.store.envelope import MakeEnvelope
     from recorderd.units import ClockReading, MonoNs
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core.chain import utc
-from recorderd.store import files
+from recorderd.disk import files
+from recorderd.disk.layout import RECORD
 from recorderd.store.catalogue import Entry, wall_ns
-from recorderd.store.names import RECORD
 from recorderd.store.records import amendments, read_record
 from recorderd.units import NS_PER_S, MonoNs
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core.boxtime import AgeState, Boot, Trial, Trusted
-from recorderd.store import files
+from recorderd.disk import files
 
 if TYPE_CHECKING:
     from pathlib import Path

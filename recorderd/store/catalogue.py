@@ -19,11 +19,11 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from recorderd.core.numbers import index_keys, narrow_key, numbers_match, search_keys
+from recorderd.disk import files
+from recorderd.disk.layout import ERASED, RECORD
 from recorderd.errors import StoreError, UsageError
-from recorderd.store import files
-from recorderd.store.names import ERASED, RECORD
+from recorderd.seal.searchkey import hashed, read_search_key
 from recorderd.store.records import read_record, text_record, walk_folders
-from recorderd.store.searchkey import hashed, read_search_key
 from recorderd.units import WallNs
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ The order is what makes a power cut harmless; each step can be done again from i
    catalogue, then the draft goes; then the call is acknowledged.
 
 What a sealed call's segments hold is made and checked in memory without a name; only its envelope's
-output comes to the disk, and is read back from there (store/envelope.py).
+output comes to the disk, and is read back from there (seal/envelope.py).
 
 The writer does this while other lines record; start-up recovery does the same with what it finds.
 """
@@ -25,16 +25,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core.manifest import Audio, Gap, Segment
+from recorderd.disk import files
+from recorderd.disk.layout import OPEN, QUARANTINE
 from recorderd.errors import StoreError
 from recorderd.media import codec, tags
-from recorderd.store import files
+from recorderd.seal.vault import destroy_key
 from recorderd.store.drafts import draft_path, merge_gaps, save_draft
 from recorderd.store.journal import FRAME_BYTES
 from recorderd.store.locked import locked_segment
-from recorderd.store.names import OPEN, QUARANTINE, sealed_segments, segment_name, segment_tags
+from recorderd.store.names import sealed_segments, segment_name, segment_tags
 from recorderd.store.records import write_record
 from recorderd.store.spool import find_journals, journal_paths, missing_frames, segment_blocks
-from recorderd.store.vault import destroy_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.core.manifest import CallRecord, GapCause
+    from recorderd.seal.envelope import Envelope
     from recorderd.store.books import Books
     from recorderd.store.drafts import Draft
-    from recorderd.store.envelope import Envelope
     from recorderd.store.journal import JournalInfo
     from recorderd.store.ledger import Ledger
 

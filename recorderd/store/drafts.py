@@ -23,9 +23,9 @@ from recorderd.core.manifest import (
     Sealed,
     Segment,
 )
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.events import Caller
-from recorderd.store import files
 from recorderd.units import ClockReading, MonoNs, frames_to_ns, later
 
 if TYPE_CHECKING:

@@ -25,20 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recorderd.store import files
+from recorderd.disk import files
+from recorderd.disk.layout import ARCHIVED, ERASED, ERASED_SIGNATURE, OPEN, QUARANTINE, RECORD
+from recorderd.seal.vault import destroy_key
 from recorderd.store.catalogue import SET_ASIDE
 from recorderd.store.holds import is_held, lock_folder
-from recorderd.store.names import (
-    ARCHIVED,
-    ERASED,
-    ERASED_SIGNATURE,
-    OPEN,
-    QUARANTINE,
-    RECORD,
-    sealed_segments,
-)
+from recorderd.store.names import sealed_segments
 from recorderd.store.records import TOLD, read_json, read_original, read_record, text_record
-from recorderd.store.vault import destroy_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

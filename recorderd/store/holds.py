@@ -14,9 +14,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from recorderd.disk import files
+from recorderd.disk.layout import ERASED, HOLD, RECORD
 from recorderd.errors import StoreError, UsageError
-from recorderd.store import files
-from recorderd.store.names import ERASED, HOLD, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

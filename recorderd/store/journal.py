@@ -24,15 +24,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast, get_args
 
 from recorderd.core.manifest import Gap, GapCause
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import drafts, files
+from recorderd.store import drafts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from recorderd.seal.envelope import Envelope, Opener
     from recorderd.store.drafts import Draft
-    from recorderd.store.envelope import Envelope, Opener
 
 VERSION = 1
 FRAME_BYTES = 4  # two channels of 16 bits

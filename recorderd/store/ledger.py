@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.core import chain
 from recorderd.core.chain import GENESIS, Entry, Head
+from recorderd.disk import files
+from recorderd.disk.layout import LEDGER
 from recorderd.errors import LedgerError, StoreError
-from recorderd.store import files
-from recorderd.store.names import LEDGER
 from recorderd.store.signing import load_device_key
 
 if TYPE_CHECKING:

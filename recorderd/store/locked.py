@@ -15,8 +15,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from recorderd.core.manifest import Segment
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import files
 from recorderd.store.journal import sound_blocks
 from recorderd.store.names import segment_name
 from recorderd.store.spool import reaching

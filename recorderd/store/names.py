@@ -1,12 +1,13 @@
-"""Names in the store: the folder of a call, the files in it, and what a segment's tags say."""
+"""The folder of a call, the file name of a segment, and what the segment's tags say."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
+from recorderd.disk.layout import CALLS
 from recorderd.media.tags import SegmentTags
-from recorderd.store import files
 from recorderd.units import file_stamp, iso, to_datetime
 
 if TYPE_CHECKING:
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
 
     from recorderd.core.manifest import CallRecord
     from recorderd.store.drafts import Draft
-
-CALLS = "calls"
-OPEN = "open"
-QUARANTINE = "quarantine"
-LEDGER = "ledger"
-KEYS = "keys"
-VAULT = "vault"
-RECORD = "call.json"
-HOLD = "hold.json"
-RECEIPT = "receipt.json"
-ERASED = "erased.json"
-ERASED_SIGNATURE = "erased.sig"
-ARCHIVED = "archived.json"
 
 NUMBER_CHARS_MAX = 32
 LINE_CHARS_MAX = 40  # three bytes each at the most, in a file name of at most 255 bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from recorderd.store.names import RECEIPT
+from recorderd.disk.layout import RECEIPT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from recorderd.disk import files
+from recorderd.disk.layout import CALLS, ERASED, RECORD
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.names import CALLS, ERASED, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from recorderd.core.manifest import Gap
+from recorderd.disk import files
+from recorderd.disk.layout import CALLS, LEDGER, OPEN, RECORD
 from recorderd.errors import StoreError
-from recorderd.store import files
+from recorderd.seal.envelope import LOCKED, PLAIN
 from recorderd.store.books import Books
 from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
 from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
 from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
-from recorderd.store.envelope import LOCKED, PLAIN
 from recorderd.store.journal import SUFFIX, read_journal
 from recorderd.store.ledger import RECORDER, closed_calls
-from recorderd.store.names import CALLS, LEDGER, OPEN, RECORD, sealed_segments
+from recorderd.store.names import sealed_segments
 from recorderd.store.records import read_original, walk_folders
 from recorderd.store.salvage import draft_of_folder
 from recorderd.store.spool import find_journals

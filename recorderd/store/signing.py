@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
+from recorderd.disk import files
+from recorderd.disk.layout import KEYS
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.names import KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path

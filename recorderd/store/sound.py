@@ -6,9 +6,9 @@ import tarfile
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.media import codec
-from recorderd.store import files
 from recorderd.store.journal import FRAME_BYTES
 from recorderd.store.locked import FORM, MEMBER_SUFFIX
 from recorderd.store.spool import silence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from recorderd.store.envelope import Opener
+    from recorderd.seal.envelope import Opener
 
 
 def segment_sound(path: Path, first_frame: int, frames: int, opener: Opener) -> Iterator[bytes]:

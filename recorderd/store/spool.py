@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
+from recorderd.disk.layout import OPEN
 from recorderd.errors import StoreError
-from recorderd.store import files
 from recorderd.store.journal import (
     BLOCK_FRAMES_MAX,
     FRAME_BYTES,
@@ -23,15 +24,14 @@ from recorderd.store.journal import (
     read_journal,
     sound_blocks,
 )
-from recorderd.store.names import OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from recorderd.core.manifest import Gap
+    from recorderd.seal.envelope import Envelope, Opener
     from recorderd.store.drafts import Draft
-    from recorderd.store.envelope import Envelope, Opener
 
 
 class SpoolWriter:

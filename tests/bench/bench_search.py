@@ -21,8 +21,8 @@ from contextlib import closing
 from pathlib import Path
 
 from recorderd.core.numbers import index_keys
+from recorderd.seal.searchkey import hashed, make_search_key
 from recorderd.store.catalogue import NAME, Entry, open_catalogue
-from recorderd.store.searchkey import hashed, make_search_key
 from recorderd.units import iso
 from tests.store.calls import CALLER, SITE, WALL, a_record
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from recorderd.store import files
+from recorderd.disk import files
 from recorderd.store.ledger import Ledger
 from recorderd.store.records import write_record
 from recorderd.store.signing import load_device_key

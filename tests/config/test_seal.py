@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorderd.config.recipients import is_recipient
-from recorderd.store.age import new_identity
+from recorderd.seal.age import new_identity
 
 ONE, TWO = (new_identity()[1] for _ in range(2))
 SECRET = new_identity()[0]

@@ -13,8 +13,8 @@ from recorderd import events as ev
 from recorderd.cli import demo
 from recorderd.cli.main import main
 from recorderd.core import chain
+from recorderd.seal.vault import keys_in
 from recorderd.store.ledger import chain_lines
-from recorderd.store.vault import keys_in
 from tests.daemon.test_virtual_day import filed, finish, run_to, small_office
 
 DAY = """\

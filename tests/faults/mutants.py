@@ -10,7 +10,8 @@ import stat
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-from recorderd.store import catalogue, closing, files
+from recorderd.disk import files
+from recorderd.store import catalogue, closing
 from recorderd.store.ledger import Ledger
 from recorderd.store.records import write_record
 

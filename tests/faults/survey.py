@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.core import chain
 from recorderd.errors import RecorderdError
+from recorderd.seal.age import Identities
+from recorderd.seal.envelope import PLAIN
+from recorderd.seal.vault import key_name, opened_key
 from recorderd.sim.clock import VIRTUAL_START
-from recorderd.store.age import Identities
 from recorderd.store.catalogue import NAME, open_catalogue
-from recorderd.store.envelope import PLAIN
 from recorderd.store.journal import FRAME_BYTES, read_journal
 from recorderd.store.ledger import chain_lines, open_recorder_ledger
 from recorderd.store.recovery import recover
 from recorderd.store.signing import is_signed
 from recorderd.store.sound import segment_sound
-from recorderd.store.vault import key_name, opened_key
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 from tests.faults.life import CHANNELS, RATE, SUPERVISOR
 

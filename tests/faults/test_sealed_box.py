@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorderd.store.age import Identities
-from recorderd.store.envelope import PLAIN
+from recorderd.seal.age import Identities
+from recorderd.seal.envelope import PLAIN
+from recorderd.seal.vault import keys_in, opened_key, with_party
 from recorderd.store.sound import segment_sound
-from recorderd.store.vault import keys_in, opened_key, with_party
 from tests.faults import sealed_office
 from tests.faults.plaintext import WINDOW, Known, sound_windows, text_forms, windows
 from tests.softcard import require

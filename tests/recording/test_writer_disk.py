@@ -14,11 +14,11 @@ from unittest.mock import patch
 import pytest
 
 from recorderd.core.manifest import LedgerNote
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.events import WriteFailed, WriteResumed
 from recorderd.media import codec
 from recorderd.recording.writer import JOBS_MAX
-from recorderd.store import files
 from recorderd.store.catalogue import NAME
 from recorderd.store.closing import sound_hash
 from tests.store.calls import (
@@ -87,7 +87,7 @@ def test_that_the_disk_takes_a_call_again_is_told(office):
 
 
 def fails_once(monkeypatch, name, when=lambda path: True):
-    """Let a function of store/files.py do its work, and then fail as its last sync does."""
+    """Let a function of disk/files.py do its work, and then fail as its last sync does."""
     real, failed = getattr(files, name), []
 
     def operation(*arguments):

@@ -7,9 +7,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core import chain
+from recorderd.disk.layout import LEDGER
 from recorderd.store import signing
 from recorderd.store.ledger import RECORDER, chain_lines
-from recorderd.store.names import LEDGER
 from tests.simulate.violations import fail
 
 if TYPE_CHECKING:

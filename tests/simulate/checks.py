@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorderd import events as ev
+from recorderd.disk.layout import OPEN, RECORD
 from recorderd.store.catalogue import NAME, open_catalogue
-from recorderd.store.names import OPEN, RECORD
 from recorderd.units import NS_PER_S, ms, seconds
 from tests.simulate.alarms import Alarms
 from tests.simulate.chainwatch import ChainWatch

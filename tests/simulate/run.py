@@ -17,11 +17,12 @@ from unittest.mock import patch
 from recorderd import events as ev
 from recorderd.config import load
 from recorderd.daemon import Daemon
+from recorderd.disk import files
 from recorderd.errors import ConfigError, StoreError
 from recorderd.runtime import loop as loop_module
 from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
-from recorderd.store import files, ledger
+from recorderd.store import ledger
 from recorderd.units import NS_PER_S, MonoNs, later, seconds
 from tests.simulate.checks import Checker
 from tests.simulate.configuration import Configuration

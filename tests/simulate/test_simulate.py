@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from recorderd.core import call as core_call
+from recorderd.disk import files
 from recorderd.recording import capture
 from recorderd.store import catalogue as catalogue_module
-from recorderd.store import closing, files, journal, ledger, spool
+from recorderd.store import closing, journal, ledger, spool
 from tests.simulate.run import FailedError, simulate
 
 

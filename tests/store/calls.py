@@ -23,16 +23,16 @@ from recorderd.core.manifest import (
 from recorderd.events import Caller, RecordingFiled, WriteFailed
 from recorderd.ports import LostFrames
 from recorderd.recording.writer import Writer
-from recorderd.store.age import Identities, new_identity
+from recorderd.seal.age import Identities, new_identity
+from recorderd.seal.callkey import Sealer
+from recorderd.seal.envelope import PLAIN, plain_envelope
+from recorderd.seal.vault import opened_key, with_party
 from recorderd.store.books import Books
-from recorderd.store.callkey import Sealer
 from recorderd.store.closing import sound_hash
-from recorderd.store.envelope import PLAIN, plain_envelope
 from recorderd.store.ledger import RECORDER, Ledger, chain_lines
 from recorderd.store.recovery import recover
 from recorderd.store.signing import DeviceKey
 from recorderd.store.sound import segment_sound
-from recorderd.store.vault import opened_key, with_party
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 
 RATE = 8000

@@ -8,10 +8,11 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from recorderd.core.manifest import Audio, CallRecord, Segment
+from recorderd.disk import files
+from recorderd.disk.layout import OPEN
 from recorderd.events import Caller
-from recorderd.store import files
 from recorderd.store.closing import file_record
-from recorderd.store.names import OPEN, call_folder
+from recorderd.store.names import call_folder
 from recorderd.units import MonoNs
 from tests.store.calls import READING, SITE, a_record
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from recorderd.disk import files
 from recorderd.errors import StoreError, UsageError
 from recorderd.events import Caller
-from recorderd.store import files
 from recorderd.store.catalogue import (
     NAME,
     DamagedError,

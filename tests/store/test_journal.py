@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recorderd.core.manifest import CallWaiting, Flash, Gap, Notice
 from recorderd.errors import StoreError
+from recorderd.seal.envelope import PLAIN
 from recorderd.store.drafts import (
     Draft,
     draft_path,
@@ -21,7 +22,6 @@ from recorderd.store.drafts import (
     merge_gaps,
     save_draft,
 )
-from recorderd.store.envelope import PLAIN
 from recorderd.store.journal import Journal, read_journal, sound_blocks
 from recorderd.store.spool import SpoolWriter, find_journals, missing_frames, segment_blocks
 from tests.store.calls import CALLER, a_record, at, in_memory

@@ -20,10 +20,10 @@ from recorderd.errors import StoreError
 from recorderd.events import Caller
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
+from recorderd.seal.searchkey import hashed, make_search_key, read_search_key
+from recorderd.seal.vault import destroy_key, keys_in
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.erasing import Sentence, erase
-from recorderd.store.searchkey import hashed, make_search_key, read_search_key
-from recorderd.store.vault import destroy_key, keys_in
 from tests.recording.test_writer_disk import disk_refuses
 from tests.store.calls import CALLER, RATE, Office, a_record, at, expected, in_memory
 

@@ -10,9 +10,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.age import Identities
+from recorderd.seal.age import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

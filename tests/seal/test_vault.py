@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.age import Identities, Recipients, new_identity, read_identities
-from recorderd.store.vault import (
+from recorderd.seal.age import Identities, Recipients, new_identity, read_identities
+from recorderd.seal.vault import (
     destroy_key,
     is_opened_by,
     keep_key,

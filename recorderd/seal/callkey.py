@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd.core.manifest import Sealed
 from recorderd.core.numbers import index_keys
-from recorderd.store import files
-from recorderd.store.age import Recipients, new_identity
-from recorderd.store.openedkey import OpenedKey, memory_file
-from recorderd.store.searchkey import hashed, make_search_key
-from recorderd.store.vault import keep_key, key_name
+from recorderd.disk import files
+from recorderd.seal.age import Recipients, new_identity
+from recorderd.seal.openedkey import OpenedKey, memory_file
+from recorderd.seal.searchkey import hashed, make_search_key
+from recorderd.seal.vault import keep_key, key_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

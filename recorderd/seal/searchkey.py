@@ -14,9 +14,9 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
+from recorderd.disk import files
+from recorderd.disk.layout import KEYS
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.names import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

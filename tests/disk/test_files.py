@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import files
 
 
 class FailingDisk:

@@ -1,7 +1,7 @@
 """What calls are put into on their way to the disk: nothing, or an age file to a key of their own.
 
 The code that writes and reads calls knows only `Envelope`. `PLAIN` is the envelope of a recorder
-that does not seal; CallKey (store/callkey.py) is that of one call which is sealed and whose key is
+that does not seal; CallKey (seal/callkey.py) is that of one call which is sealed and whose key is
 in memory; `LOCKED` is that of a sealed call whose key this process does not have, as after a crash:
 what is sealed can be moved, counted and kept, but neither opened nor added to.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from recorderd.store import files
+from recorderd.disk import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

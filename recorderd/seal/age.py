@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
-from recorderd.store import files
 
 try:
     import pyrage

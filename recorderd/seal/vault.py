@@ -18,16 +18,16 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from recorderd.disk import files
+from recorderd.disk.layout import VAULT
 from recorderd.errors import StoreError
-from recorderd.store import files
-from recorderd.store.names import VAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from recorderd.store.age import Identities, Recipients
-    from recorderd.store.envelope import Opener
+    from recorderd.seal.age import Identities, Recipients
+    from recorderd.seal.envelope import Opener
 
 SUFFIX = ".age"
 KEY_BYTES_MAX = 65_536
@@ -124,7 +124,7 @@ def is_opened_by(path: Path, identities: Identities) -> bool:
 
 def opened_key(directory: Path, call_id: str, identities: Identities) -> Opener:
     """What opens a sealed call, for who has a supervisor's identity. Raises StoreError."""
-    from recorderd.store.openedkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
+    from recorderd.seal.openedkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
 
     path = directory / key_name(call_id)
     if not path.exists():

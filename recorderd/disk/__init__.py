@@ -1,0 +1,1 @@
+"""Durable files, and what the state directory is made of."""

@@ -1,0 +1,1 @@
+"""Calls that only a supervisor can open: keys, envelopes, the vault."""
