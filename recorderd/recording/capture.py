@@ -56,9 +56,10 @@ class Capture:
         """Take the place in the ring where the recording begins; False while the card is silent.
 
         That is the pre-roll before the hook edge, or the oldest frame there is. A card that came
-        later than the edge, or a reader that did, leaves a gap from the edge on.
+        later than the edge, or a reader that did, leaves a gap from the edge on; one that comes when
+        the recording was given up is too late.
         """
-        if self._start is None and self.card.head() > 0:
+        if self._start is None and not self.finished and self.card.head() > 0:
             hook = self.card.frame_at(self.at)
             wanted = self.card.frame_at(later(self.at, -ms(self._audio.pre_roll_ms)))
             self._start = self._next = min(max(wanted, self.card.tail()), hook)

@@ -212,6 +212,26 @@ def test_a_call_that_the_disk_refused_whole_has_a_record_that_says_so(folder, is
     assert len(office.failures) == 1
 
 
+def test_a_card_that_comes_after_all_when_the_call_was_given_up_changes_nothing(folder, is_sealed):
+    """The disk keeps the call from being filed until the card is there: it gave no sound to the call."""
+    card = CountingCard()
+    card.alive = False
+    office = Office(folder, card=card, segment_s=60, is_sealed=is_sealed)
+    office.run_to(10.2)
+    record = office.open()
+    office.run_to(25.4)
+    with disk_refuses(["write"], errno.EROFS):
+        office.close(record, 25.0)
+        office.run_to(40.0)
+        card.come_back(40.0)
+        office.run_to(60.0)
+    office.settle()
+    _, filed = office.call()
+    assert filed["disposition"] == "not-recorded"
+    assert filed["reason"] == 'sound card "card" gave no audio'
+    assert (filed["audio"], filed["segments"], filed["gaps"]) == (None, [], [])
+
+
 def test_other_calls_go_on(folder):
     card = CountingCard()
     office = Office(folder, {"front": (card, audio()), "back": (card, audio())}, card=card)
