@@ -76,6 +76,7 @@ class Ledger:
         self._written = 0  # lines of them that the file has taken
         self._opened: dict[str, None] = {}
         self._others_heads: dict[str, Head] = {}
+        self._others_refused: dict[str, int] = {}  # inodes of their files whose sync failed
         self._last: dict[tuple[str, str, int | None], dict[str, Any]] = {}
         found = _open_end(self._folder)
         self.head = found.head
@@ -248,13 +249,33 @@ class Ledger:
                 continue
             try:
                 end = _open_end(self._folder.parent / name)
-                if end.path is not None and end.head != self._others_heads.get(name):
-                    files.sync_file(end.path)
+                if end.path is None or end.head == self._others_heads.get(name):
+                    continue
+                if self._sync_other(name, end.path):
                     self._others_heads[name] = end.head
+                else:
+                    self._others_heads.pop(name, None)
             except StoreError as error:
                 log.warning("ledger %s is not named in a checkpoint: %s", name, error)
                 self._others_heads.pop(name, None)
         return dict(self._others_heads)
+
+    def _sync_other(self, name: str, path: Path) -> bool:
+        """Bring a file of another chain to the disk; False where a sync of it failed before.
+
+        It may have lost what was not durable then, whatever a second sync says. Whoever writes that
+        chain next begins with a copy of it, which can be trusted again.
+        """
+        with files.guarded(path):
+            inode = path.stat().st_ino
+        if self._others_refused.get(name) == inode:
+            return False
+        try:
+            files.sync_file(path)
+        except StoreError:
+            self._others_refused[name] = inode
+            raise
+        return True
 
 
 class _End:
@@ -344,11 +365,17 @@ def file_ranges(folder: Path) -> list[tuple[Path, int, int | None]]:
 
 
 def closed_calls(folder: Path) -> set[str]:
-    """The ids of all calls that a chain has closed, found without reading every line as JSON."""
+    """The ids of all calls that a chain has closed, found without reading every line as JSON.
+
+    A line that is torn, as a power cut leaves the last one, or damaged closes none.
+    """
     mark = b'"kind":"call-closed"'
-    return {
-        str(chain.parse_line(line).data.get("call")) for line in chain_lines(folder) if mark in line
-    }
+    closed = set()
+    for line in chain_lines(folder):
+        if mark in line and is_line(line):
+            with suppress(LedgerError):
+                closed.add(str(chain.parse_line(line).data.get("call")))
+    return closed
 
 
 def _chain_files(folder: Path) -> list[Path]:

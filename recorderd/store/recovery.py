@@ -85,6 +85,7 @@ class _Recovery:
         self._zone = zone
         self._books = books
         self._report = RecoveryReport()
+        self._closed: set[str] | None = None  # by the whole ledger, as this run found it
 
     def run(self) -> RecoveryReport:
         os.sync()  # names that a killed process made may not be on the disk yet
@@ -160,7 +161,7 @@ class _Recovery:
 
     def _tidy_filed(self, call_id: str, folder: Path, journals: Sequence[JournalInfo]) -> None:
         """Only the ledger, the row and the draft were left to do; reindexing adds the row."""
-        enter_call(self._books.ledger, *read_original(folder))
+        self._enter_once(folder)
         for journal in journals:
             self._set_aside(journal.path)
         files.remove_durable(draft_path(self._directory, call_id))
@@ -195,15 +196,20 @@ class _Recovery:
 
     def _enter_unknown(self, added: Sequence[str]) -> None:
         """A record that had no row may not be in the ledger either: that comes between the two."""
-        if not added:
-            return
-        closed = closed_calls(self._directory / LEDGER / RECORDER)
-        folders = self._books.catalogue.folders()
+        folders = self._books.catalogue.folders() if added else {}
         for call_id in added:
-            if call_id in closed or not (folders[call_id] / RECORD).exists():  # that one is erased
-                continue
-            if self._books.ledger.last("call-closed", call_id) is None:
-                enter_call(self._books.ledger, *read_original(folders[call_id]))
+            if (folders[call_id] / RECORD).exists():  # else it is erased
+                self._enter_once(folders[call_id])
+
+    def _enter_once(self, folder: Path) -> None:
+        """Enter a filed call, unless it was: the ledger remembers no more than its newest file says,
+        and a call that a failing disk kept in open/ may be finished by a start months later."""
+        if self._closed is None:
+            self._closed = closed_calls(self._directory / LEDGER / RECORDER)
+        if folder.name in self._closed:
+            self._books.ledger.sign()
+        else:
+            enter_call(self._books.ledger, *read_original(folder))
 
     def _enter_lost(self) -> None:
         """A call that was cut before anything of it was on the disk: the ledger alone knows of it."""

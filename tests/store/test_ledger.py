@@ -392,6 +392,27 @@ def test_a_chain_that_the_disk_refuses_is_not_named(tmp_path, key):
     assert chain.checkpoint_of(entries_of(tmp_path)[-1]).others == {}
 
 
+def test_a_chain_whose_sync_failed_once_is_not_named_until_it_was_written_anew(tmp_path, key):
+    """What a failed sync lost is not on the disk, whatever a second one says."""
+    desk = opened(tmp_path, key, "desk")
+    desk.append("hold", call="a")
+    desk.sync()
+    ledger = opened(tmp_path, key)
+    named = []
+    for refuses in (True, False, False):
+        ledger.append("note")
+        error = StoreError("the disk fails") if refuses else None
+        with patch.object(ledger_module.files, "sync_file", side_effect=error):
+            ledger.sign()
+        named.append(chain.checkpoint_of(entries_of(tmp_path)[-1]).others)
+    assert named == [{}, {}, {}]
+    desk.close()
+    desk = opened(tmp_path, key, "desk")
+    ledger.append("note")
+    ledger.sign()
+    assert chain.checkpoint_of(entries_of(tmp_path)[-1]).others == {"desk": desk.head}
+
+
 def test_calls_that_are_open_are_known(tmp_path, key):
     ledger = opened(tmp_path, key)
     for call in "abc":

@@ -12,6 +12,7 @@ import pytest
 from recorderd.errors import StoreError
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
+from recorderd.store import ledger
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.drafts import draft_path
 from tests.store.calls import CALLER, RATE, SITE, Office, a_record, at, expected, in_memory
@@ -257,6 +258,38 @@ def test_a_draft_that_outlived_its_filing_goes(office):
     assert report.finished == ["call-1"]
     assert office.call() == before
     assert office.left_open() == []
+
+
+@both
+def test_a_call_is_closed_once_in_the_ledger_however_late_it_is_tidied_up(office):
+    """A failing disk kept its draft in open/, and the newest file of the ledger says nothing of it."""
+    draft = draft_path(office.directory, "call-1")
+    content = draft.read_bytes()
+    office.recover()
+    draft.write_bytes(content)
+    with patch.object(ledger, "FILE_LINES_MAX", 5):
+        for number in range(12):
+            office.ledger.append("note", number=number)
+            office.ledger.sync()
+        assert office.recover().finished == ["call-1"]
+        office.ledger.sync()
+    assert [entry.kind for entry in office.entries()].count("call-closed") == 1
+    assert office.left_open() == []
+
+
+@pytest.mark.parametrize("end", [b"", bytes(200), b"}\n"], ids=["cut off", "zeros", "damaged"])
+def test_a_torn_entry_keeps_no_start_from_filing_its_call(folder, end):
+    """The power went when the record was durable and its entry half written."""
+    office = Office(folder)
+    office.whole_call()
+    (path,) = office.directory.glob("ledger/recorder/*.jsonl")
+    data = path.read_bytes()
+    torn = data.index(b'"kind":"call-closed"') + 60
+    path.write_bytes(data[:torn] + end)
+    office.books.catalogue.remove("call-1")
+    report = office.recover()
+    assert (report.problems, report.reindexed.added) == ([], ("call-1",))
+    assert [entry.kind for entry in office.entries()].count("call-closed") == 1
 
 
 @both
