@@ -127,6 +127,7 @@ def _as_bytes(value: dict[str, Any]) -> bytes:
 
 def _finish(directory: Path, folder: Path, books: Books) -> Iterator[None]:
     if (folder / ERASED).exists():
+        files.fsync_directory(folder)  # the disk may have refused just that when it was written
         _enter_erased(folder, books)
         yield
         destroy_key(directory, folder.name)
@@ -136,6 +137,7 @@ def _finish(directory: Path, folder: Path, books: Books) -> Iterator[None]:
         log.info("call %s is erased", folder.name)
         yield
     elif (folder / ARCHIVED).exists():
+        files.fsync_directory(folder)
         _enter_sound_removed(folder, books)
         yield
         yield from _remove_segments(folder)

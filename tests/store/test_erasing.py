@@ -373,6 +373,36 @@ def check_whole_or_gone(office, call, sentence, log):
     return "gone"
 
 
+class RefusingTheMoment(Machine):
+    """A disk that refuses, once, to make the name of the text record durable."""
+
+    is_done = False
+
+    def _count(self, what):
+        before = self.log[-1] if self.log else ""
+        super()._count(what)
+        if before.startswith("replace") and "erased.json" in before and not self.is_done:
+            self.is_done = True
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_what_follows_waits_until_the_disk_has_taken_the_text_record():
+    """Else the call might come back in a power cut, and its key would not."""
+    with in_memory() as folder:
+        (folder / "disk").mkdir()
+        office, call, _ = prepared(folder / "disk")
+        machine = RefusingTheMoment(folder / "disk")
+        with machine.installed():
+            with pytest.raises(StoreError):
+                run(office, call)
+            assert (call / "erased.json").exists()
+            next(finish(office.directory, call, office.books))
+        assert len(entries_of(office, "call-erased")) == 1
+        machine.remains(folder / "left", names="synced", contents="synced")
+        assert list((folder / "left").glob("calls/*/*/*/call/erased.json"))
+        office.writer.close()
+
+
 class Refusing(Machine):
     """A disk that refuses one operation, once."""
 
