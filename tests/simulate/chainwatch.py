@@ -24,6 +24,7 @@ class ChainWatch:
         self.opened: dict[str, tuple[str, int]] = {}  # call, by boot and monotonic time
         self.closed: dict[str, dict[str, Any]] = {}
         self.abandoned: set[str] = set()
+        self.erased: dict[str, dict[str, Any]] = {}
         self.sealed: dict[tuple[str, int], str] = {}  # the hash of the sound of a segment
         self._frames: dict[tuple[str, int], int] = {}  # of that segment
         self._amended: dict[tuple[str, str], str] = {}  # the hash of an amendment's file
@@ -66,6 +67,8 @@ class ChainWatch:
                 self.closed[call_id] = {**entry.data, "seq": entry.seq}
             case "segment-sealed":
                 self._take_segment(entry, (call_id, entry.data["segment"]))
+            case "call-erased":
+                self._take_erased(entry, call_id)
             case "record-amended":
                 self._amended[call_id, entry.data["file"]] = entry.data["sha256"]
             case "ledger-damaged":
@@ -80,18 +83,34 @@ class ChainWatch:
             fail(f"entry {entry.seq}: segment {key} was sealed with other sound before")
         self.sealed[key], self._frames[key] = sound, frames
 
+    def _take_erased(self, entry: chain.Entry, call_id: str) -> None:
+        """It may be entered again after a crash, and is the same then."""
+        data = self.erased.setdefault(call_id, {**entry.data, "seq": entry.seq})
+        if {**entry.data, "seq": data["seq"]} != data:
+            fail(f"entry {entry.seq}: call {call_id} was erased in another way before")
+
     def _check_signature(self, entry: chain.Entry) -> None:
         note = chain.checkpoint_of(entry)
         signature = base64.b64decode(entry.data["signature"])
-        if not signing.is_signed(self._public_pem, signature, entry.data["note"].encode()):
+        if not self.is_signed(signature, entry.data["note"].encode()):
             fail(f"entry {entry.seq}: the signature is not right")
         self._signed = note.head.entries
+
+    def is_signed(self, signature: bytes, data: bytes) -> bool:
+        """Whether this box has signed the data."""
+        return signing.is_signed(self._public_pem, signature, data)
+
+    def is_below_a_checkpoint(self, seq: int) -> bool:
+        return seq < self._signed
+
+    def is_amended(self, call_id: str) -> bool:
+        return any(amended == call_id for amended, _ in self._amended)
 
     def check_call(self, record: dict[str, Any], record_sha256: str) -> None:
         """A filed call is in the ledger as it is on the disk, below a checkpoint."""
         call_id = record["id"]
         closed = self.closed.get(call_id)
-        if closed is None or closed["seq"] >= self._signed:
+        if closed is None or not self.is_below_a_checkpoint(closed["seq"]):
             fail(f"call {call_id} is not below a checkpoint")
         if closed["record_sha256"] != record_sha256:
             fail(f"the ledger has another record of call {call_id}")
@@ -100,7 +119,10 @@ class ChainWatch:
                 fail(f"the ledger has another segment {index} of call {call_id}")
 
     def check_amendments(self, folders: Mapping[str, Path]) -> None:
+        """`folders`: of calls that are not erased."""
         for (call_id, name), sha256 in self._amended.items():
+            if call_id not in folders:
+                continue
             path = folders[call_id] / name
             if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
                 fail(f"{name} of call {call_id} is not what the ledger says")

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recorderd import events as ev
-from recorderd.disk.layout import OPEN, RECORD
+from recorderd.disk.layout import ERASED, OPEN, RECORD
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.erasing import MARK
 from recorderd.units import NS_PER_S, ms, seconds
 from tests.simulate.alarms import Alarms
 from tests.simulate.chainwatch import ChainWatch
+from tests.simulate.keeping import Keeping
 from tests.simulate.sound import LOST_IN_A_CUT_NS, Sound, card_at
 from tests.simulate.violations import fail
 
@@ -50,6 +52,7 @@ class Checker:
         self._sim = simulation
         self.alarms = Alarms(simulation)
         self.ledger = ChainWatch(simulation.directory)
+        self.keeping = Keeping(simulation, self.ledger)
         self.day = Counter[str]()
         self._told: dict[str, list[Told]] = {}  # by line
         self._by_number: dict[str, Told] = {}
@@ -60,6 +63,7 @@ class Checker:
         self._answers: dict[str, list[tuple[int, int]]] = {}  # by line: off-hook, on-hook
         self._fresh: list[tuple[str, Path]] = []
         self._closures: dict[str, list[int]] = {}  # by line: when each began
+        self._left: set[str] = set()  # calls that a failing disk kept the last start from filing
         self._misled_boots: set[str] = set()  # whose clock was called right when it was wrong
 
     @property
@@ -96,7 +100,10 @@ class Checker:
 
     def row_is_added(self, record: dict[str, Any], folder: Path) -> None:
         """A row may stand only for a record that no cut can take away."""
-        path = folder / RECORD
+        is_erased = "erased" in record
+        if is_erased:
+            self.keeping.is_gone(record["id"])
+        path = folder / (ERASED if is_erased else RECORD)
         if not path.exists() or not self._sim.disk.is_durable(path):
             fail(f"call {record['id']} gets a row before its record is durable")
 
@@ -156,6 +163,9 @@ class Checker:
         self._records[call_id] = record
         self.day["cut" if record["cut"] else record["disposition"]] += 1
         self._check_record(record, folder)
+        began = self._process_of(record).devices.boot.true(record["clock"]["monotonic_ns"])
+        numbers = {each["number"] for each in _callers(record) if each["number"] is not None}
+        self.keeping.is_filed(record, self._files[call_id][RECORD][2], began, numbers)
 
     # ------------------------------------------------------------ record and truth
 
@@ -244,6 +254,10 @@ class Checker:
         self._fresh.clear()
 
     def process_is_ready(self) -> None:
+        process = self._sim.process
+        assert process is not None
+        is_excused = self.alarms.disk.touch(process.began_at, self._now)
+        self._left = set(self._lying_open()) if is_excused else set()
         self.store_is_sound()
 
     def day_is_over(self) -> None:
@@ -251,20 +265,26 @@ class Checker:
         self._every_lift_is_told()
         if not self.alarms.is_restless(seconds(120)):
             self._all_is_quiet()
+        self.keeping.evening()
+
+    def place_holds(self) -> None:
+        self.keeping.place_holds(self._folders())
 
     def store_is_sound(self) -> None:
         """No acknowledged call is lost or altered; rows and folders are the same; the ledger holds."""
         assert self._sim.process is not None
         rows = self._sim.process.daemon._books.catalogue.folders()
-        folders = self._folders()
-        if set(rows) != set(folders):
-            without_folder, without_row = set(rows) - set(folders), set(folders) - set(rows)
+        folders, erased = self._folders(), self.keeping.erased()
+        there = set(folders) | set(erased)
+        if set(rows) != there:
+            without_folder, without_row = set(rows) - there, there - set(rows)
             fail(f"rows without folder: {without_folder}; folders without row: {without_row}")
         for call_id in sorted(set(folders) - set(self._files)):
             self._look_at(call_id, folders[call_id])
-        for call_id in self._files:
+        for call_id in self._files.keys() - erased.keys():
             self._is_unchanged(call_id, folders)
         self.ledger.read()
+        self.keeping.look(folders, erased)
         for call_id, record in self._records.items():
             self.ledger.check_call(record, self._files[call_id][RECORD][2])
         self.ledger.check_amendments(folders)
@@ -272,8 +292,10 @@ class Checker:
         self._nothing_is_missing()
 
     def _folders(self) -> dict[str, Path]:
+        """Of all calls that are not erased."""
         paths = self._sim.directory.glob(f"calls/*/*/*/*/{RECORD}")
-        return {path.parent.name: path.parent for path in paths}
+        folders = {path.parent.name: path.parent for path in paths}
+        return {call_id: path for call_id, path in folders.items() if not (path / ERASED).exists()}
 
     def _is_unchanged(
         self, call_id: str, folders: dict[str, Path], *, thoroughly: bool = False
@@ -291,7 +313,9 @@ class Checker:
             if not is_the_same and _sha256(path) != sha256:
                 fail(f"{name} of the acknowledged call {call_id} was changed")
         for path in folder.iterdir():
-            if path.name not in files and not path.name.startswith("amend-"):
+            # A kill may leave an amendment's temporary file until the amendment is written again.
+            is_known = path.name in files or path.name.removeprefix(".").startswith("amend-")
+            if not is_known and not self.keeping.may_be_beside(path.name, call_id):
                 fail(f"{path.name} was added to the acknowledged call {call_id}")
 
     def _open_jobs(self) -> set[str]:
@@ -299,18 +323,26 @@ class Checker:
         return set() if writer is None else {job.record.id for job in writer._jobs}
 
     def _check_open(self) -> None:
-        """Nothing lies in open/ but what is open."""
+        """Nothing lies in open/ but what is open, or being erased."""
         if self.alarms.disk.touch(self._now - seconds(30), self._now):
             return
-        jobs = self._open_jobs()
-        for path in (self._sim.directory / OPEN).iterdir():
+        lying = self._lying_open()
+        for call_id in set(lying) - self._open_jobs() - self._left:
+            fail(f"{lying[call_id]} was left in open/")
+
+    def _lying_open(self) -> dict[str, str]:
+        """The calls that a file in open/ belongs to, with the last one's name."""
+        lying = {}
+        for path in sorted((self._sim.directory / OPEN).iterdir()):
             call_id = path.name.removeprefix(".").partition(".")[0].partition("_")[0]
-            if path.is_file() and call_id not in jobs:
-                fail(f"{path.name} was left in open/")
+            is_mark = path.suffix == MARK and call_id in self._records
+            if path.is_file() and not is_mark:
+                lying[call_id] = path.name
+        return lying
 
     def _nothing_is_missing(self) -> None:
         """What the ledger says was recorded is there, or the ledger says why not."""
-        known = self._open_jobs() | self.ledger.abandoned | set(self._records)
+        known = self._open_jobs() | self.ledger.abandoned | set(self._records) | self._left
         if lost := set(self.ledger.closed) - known:
             fail(f"the ledger has calls that are not there: {lost}")
         if lost := {call_id for call_id, _ in self.ledger.sealed} - known:
@@ -355,6 +387,8 @@ class Checker:
         if not clock.synchronised or clock.offset_ns or boot.id in self._misled_boots:
             return
         for entry in process.daemon._books.catalogue.find(limit=1_000_000):
+            if "erased" in entry.record:
+                continue
             said = entry.record["clock"]
             filed = self._records[entry.record["id"]]["clock"]
             if said["boot_id"] == boot.id and not filed["synchronised"]:
@@ -367,7 +401,10 @@ class Checker:
     # ------------------------------------------------------------ every off-hook
 
     def _every_lift_is_told(self) -> None:
-        """Every off-hook of the script has a record: recorded, or a reason."""
+        """Every off-hook of the script has a record: recorded, or a reason. A later start will bring
+        the records of calls that were left."""
+        if self._left:
+            return
         due, self._due = self._due, []
         for told in due:
             if told.ends > self._now - seconds(120):
@@ -410,7 +447,7 @@ class Checker:
 
     def all_is_over(self) -> None:
         folders = self._folders()
-        for call_id in self._files:
+        for call_id in self._files.keys() - self.keeping.erased().keys():
             self._is_unchanged(call_id, folders, thoroughly=True)
         self.ledger.read()
         self.ledger.read_all_again()
@@ -433,6 +470,7 @@ class Checker:
             "seconds of sound": sum(
                 record["audio"]["frames"] // 8000 for record in records if record["audio"]
             ),
+            **self.keeping.totals(),
             "ledger entries": self.ledger.head.entries,
             "file operations": self._sim.disk.operations,
             "file operations that the disk refused": self._sim.disk.failures,
@@ -450,6 +488,11 @@ class Checker:
         words = ", ".join(f"{count} {what}" for what, count in sorted(self.day.items()))
         self.day.clear()
         return f"day {number}: {words or 'nothing'}"
+
+
+def _callers(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Whom a record names."""
+    return [record["caller"], *(other["caller"] for other in record["call_waiting"])]
 
 
 def _sha256(path: Path) -> str:

@@ -10,9 +10,15 @@ from tests.simulate.plan import LINES
 if TYPE_CHECKING:
     from pathlib import Path
 
+SITE = "simulated-office"
+DAYS = {"short": 1, "standard": 180}
+"""How long each class of calls is kept: within a run those of one line expire, the other's do not."""
+
+CLASS_OF = {"front-desk": "short", "back-office": "standard"}
+
 _HEAD = """\
 [site]
-name = "simulated-office"
+name = "{site}"
 country = "{country}"
 time_zone = "Asia/Tokyo"
 
@@ -20,6 +26,11 @@ time_zone = "Asia/Tokyo"
 directory = "recordings"
 format = "{format}"
 segment_s = {segment_s}
+retention_days = {standard_days}
+
+[[retention]]
+name = "short"
+days = {short_days}
 
 [simulation]
 script = "office-day.line"
@@ -27,6 +38,7 @@ script = "office-day.line"
 _LINE = """
 [[line]]
 name = "{name}"
+retention = "{retention}"
 [line.audio]
 driver = "sim"
 device = "Simulated card"
@@ -56,8 +68,17 @@ class Configuration:
     is_right: bool = True
 
     def write(self) -> None:
-        text = _HEAD.format(country=self.country, format=self.format, segment_s=self.segment_s)
+        text = _HEAD.format(
+            site=SITE,
+            country=self.country,
+            format=self.format,
+            segment_s=self.segment_s,
+            standard_days=DAYS["standard"],
+            short_days=DAYS["short"],
+        )
         for number, name in enumerate(LINES):
             channels = {"near": 2 * number + 1, "far": 2 * number + 2}
-            text += _LINE.format(name=name, pre_roll_ms=self.pre_roll_ms, **channels)
+            text += _LINE.format(
+                name=name, retention=CLASS_OF[name], pre_roll_ms=self.pre_roll_ms, **channels
+            )
         self.path.write_text(text if self.is_right else f"{text}nmae = 1\n")

@@ -95,6 +95,7 @@ class Disk:
         self.operations = 0
         self.failures = 0
         self.on_row: Callable[[dict[str, Any], Path], None] = lambda _record, _folder: None
+        self.on_name: Callable[[Path], None] = lambda _path: None
         self._grave = grave
         self._names: dict[int, dict[str, int]] = {}  # of directories, durable
         self._changes: list[_Change] = []  # since then
@@ -127,6 +128,7 @@ class Disk:
             patch.object(codec, "encode_segment", self._in_c(codec.encode_segment, 0)),
             patch.object(tags, "write_tagged", self._in_c(tags.write_tagged, 1)),
             patch.object(Catalogue, "add_all", self._adding(Catalogue.add_all)),
+            patch.object(Catalogue, "scrub", self._scrubbing(Catalogue.scrub)),
             patch.object(signing.DeviceKey, "generate", self._generate),
         ):
             yield
@@ -268,6 +270,7 @@ class Disk:
         gone = (source.parent.stat().st_ino, source.name, None)
         come = (target.parent.stat().st_ino, target.name, inode)
         self._changes.append(_Change([gone, come], buried))
+        self.on_name(target)
 
     _os_rename = _os_replace
 
@@ -345,6 +348,21 @@ class Disk:
             self._live("row added")
 
         return add_all
+
+    def _scrubbing(self, real: Callable[[Catalogue], bool]) -> Callable[[Catalogue], bool]:
+        """A checkpoint syncs the database before it cuts off the log, and the log after that."""
+
+        def scrub(catalogue: Catalogue) -> bool:
+            self._live("scrub")
+            if self._is_refused("write"):
+                self.failures += 1
+                raise StoreError(f"{self.root / NAME}: database or disk is full")
+            is_done = real(catalogue)
+            self._note_log(grown=True)
+            self._live("scrubbed")
+            return is_done
+
+        return scrub
 
     def _note_log(self, *, grown: bool) -> None:
         path = self.root / LOG
@@ -443,6 +461,8 @@ class Disk:
         """After `die`, when the program has let go of everything: what a new one will find."""
         assert self.is_dead
         self.is_dead, self.kill_after = False, None
+        # A new process knows nothing of syncs that failed; what had lost nothing by it is sound.
+        self._failed &= set(self._synced_bytes)
         self._is_resting = True
         self._restore_catalogue(lose_power=lose_power)
         if lose_power:

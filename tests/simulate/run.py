@@ -101,7 +101,7 @@ class Simulation:
         self.configuration.write()
         self.disk = Disk(self.directory, folder / "grave", self.rng)
         self.outside = Outside()
-        clock = WallClock(int(FIRST_DAY.timestamp()) * NS_PER_S)
+        clock = WallClock(self.outside, int(FIRST_DAY.timestamp()) * NS_PER_S)
         self.box = Box(self.outside, clock, {name: Phone(name, self.outside) for name in LINES})
         self.processes: list[Process] = []
         self.process: Process | None = None
@@ -122,6 +122,7 @@ class Simulation:
             stack.enter_context(patch.object(loop_module, "log_fact", self._take_fact))
             stack.enter_context(patch.object(ledger, "FILE_LINES_MAX", self.ledger_lines))
             self.disk.on_row = self.checker.row_is_added
+            self.disk.on_name = self.checker.keeping.is_named
             try:
                 self._schedule()
                 self.box.switch_on(seconds(self.rng.uniform(20, 90)))
@@ -159,6 +160,8 @@ class Simulation:
         self.event = "the day's end"
         if self.process is not None:
             self.checker.day_is_over()
+            if self.doomed is None and self.disk.fault is None:
+                self.checker.place_holds()
         self.tell(self.checker.day_line(number))
         if number == self.days - 1:
             self.is_over = self.is_interrupted = True
@@ -280,8 +283,7 @@ class Simulation:
         """There is no battery: the clock stands where it was last saved, or in 1970, until the
         network is there."""
         clock = self.box.clock
-        clock.set_to(self.rng.choice((last_wall - seconds(600), 0)), self.outside.now)
-        clock.synchronised = False
+        clock.set_to(self.rng.choice((last_wall - seconds(600), 0)), synchronised=False)
         self.box.switch_on(seconds(self.rng.uniform(15, 60)))
         self.outside.add(self.outside.now + seconds(self.rng.uniform(5, 300)), clock.synchronise)
 
@@ -335,15 +337,18 @@ class Simulation:
         if process is None or process.ready_at is None or self.doomed or self.box.card_is_lost:
             return None
         daemon, boot = process.daemon, process.devices.boot
+        keeper = daemon._keeper
+        assert keeper is not None
         agenda = boot.world._agenda
         if not agenda or agenda[0][0] - boot.now() < 2 * QUIET_MARGIN_NS:
             return None
-        if daemon._writer._writer.pending() or daemon._waiting is not None:
+        if daemon._writer._writer.pending() or daemon._waiting is not None or keeper._work:
             return None
         if not all(daemon.loop.is_idle(name) for name in daemon._actors.lines):
             return None
         deadlines = [unit.station.deadline() for unit in daemon._actors.lines.values()]
-        times = [agenda[0][0], *(at for at in deadlines if at is not None)]
+        times = [agenda[0][0], keeper._measure_at, keeper._look_at]
+        times += [at for at in deadlines if at is not None]
         return later(min(times), -QUIET_MARGIN_NS)
 
     # ------------------------------------------------------------ facts

@@ -133,7 +133,7 @@ class Sound:
         process = self.process
         died = process.ended_at
         assert died is not None, "a call that was cut is of a process that ended"
-        kept_until = process.devices.boot.true(card.time_of(end))
+        kept_until = max(process.devices.boot.true(card.time_of(end)), self.answered)
         lost_ns = min(died, put_down_at) - kept_until
         excused = (
             self.alarms.disk.touch(kept_until - seconds(1), died)

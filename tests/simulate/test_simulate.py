@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from recorderd.core import call as core_call
+from recorderd.core import retention
 from recorderd.disk import files
-from recorderd.recording import capture
+from recorderd.recording import capture, keeper
 from recorderd.store import catalogue as catalogue_module
-from recorderd.store import closing, journal, ledger, spool
+from recorderd.store import closing, erasing, journal, ledger, spool
 from tests.simulate.run import FailedError, simulate
 
 
@@ -129,6 +130,32 @@ def sync_tried_again(monkeypatch):
     )
 
 
+def holds_ignored(monkeypatch):
+    for place in (keeper, erasing):
+        monkeypatch.setattr(place, "is_held", lambda folder: False)
+
+
+def erased_early(monkeypatch):
+    """A day of six hours."""
+    for place in (keeper, retention):
+        monkeypatch.setattr(place, "DAY_S", 6 * 3600)
+
+
+def sound_left(monkeypatch):
+    """Of an erased call only the record goes."""
+    monkeypatch.setattr(erasing, "_remove_segments", lambda folder: iter(()))
+    monkeypatch.setattr(erasing, "_files_of", lambda place: [])
+
+
+def never_erased(monkeypatch):
+    monkeypatch.setattr(keeper.Keeper, "_erase_expired", lambda self: iter(()))
+
+
+def log_not_scrubbed(monkeypatch):
+    """What was written of a call before it was erased stays in the catalogue's log."""
+    monkeypatch.setattr(catalogue_module.Catalogue, "scrub", lambda self: True)
+
+
 MUTANTS = {
     no_sync_of_files: "was acknowledged, but .* can be lost",
     no_sync_of_journals: "would be lost in a cut",
@@ -144,6 +171,15 @@ MUTANTS = {
 }
 SEEDS_TO_FIND_IT = 4
 
+OF_RETENTION = {
+    holds_ignored: "is erased, and a hold is on it",
+    erased_early: r"is erased when it is 0\.\d+ days old",
+    sound_left: r"of the erased call \w+ there is .*\.(flac|wav)",
+    never_erased: r"began 1\.\d+ days ago",
+    log_not_scrubbed: "a number of the erased call .* is in catalogue",
+}
+"""Two days with few troubles, so that calls expire: with every boot they grow younger by hours."""
+
 
 @pytest.mark.parametrize(
     ("mutant", "complaint"), MUTANTS.items(), ids=[mutant.__name__ for mutant in MUTANTS]
@@ -151,9 +187,20 @@ SEEDS_TO_FIND_IT = 4
 def test_what_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypatch):
     mutant(monkeypatch)
     with pytest.raises(FailedError, match=complaint):
-        simulate_some(SEEDS_TO_FIND_IT)
+        simulate_some(days=1, troubles=40)
 
 
-def simulate_some(seeds):
-    for seed in range(1, 1 + seeds):
-        simulate(seed, 1, silent, troubles=40)
+def simulate_some(days, troubles):
+    for seed in range(1, 1 + SEEDS_TO_FIND_IT):
+        simulate(seed, days, silent, troubles=troubles)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"),
+    OF_RETENTION.items(),
+    ids=[mutant.__name__ for mutant in OF_RETENTION],
+)
+def test_a_keeper_that_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(FailedError, match=complaint):
+        simulate_some(days=2, troubles=2)

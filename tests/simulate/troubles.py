@@ -79,11 +79,11 @@ class Troubles:
     def _clock_trouble(self, trouble: Trouble) -> None:
         clock, now = self._box.clock, self._sim.outside.now
         step_ns = CLOCK_STEPS_NS[trouble.number % len(CLOCK_STEPS_NS)]
+        synchronised = trouble.number % 2 == 0
         if step_ns is None:
-            clock.set_to(seconds(60), now)
+            clock.set_to(seconds(60), synchronised=synchronised)
         else:
-            clock.offset_ns = step_ns
-        clock.synchronised = trouble.number % 2 == 0
+            clock.move(step_ns, synchronised=synchronised)
         if clock.synchronised:
             self._sim.checker.clock_misleads()
         self._sim.outside.add(now + trouble.span_ns, clock.synchronise)

@@ -32,6 +32,12 @@ class Windows:
     def add(self, begin: int, end: int) -> None:
         self._all.append((begin, end))
 
+    def within(self, begin: int, end: int) -> int:
+        """How much of this time they cover; no two of them overlap."""
+        open_one = [] if self._since is None else [(self._since, end)]
+        spans = (min(end, last) - max(begin, first) for first, last in self._all + open_one)
+        return sum(span for span in spans if span > 0)
+
     def touch(self, begin: int, end: int) -> bool:
         if self._since is not None and self._since <= end:
             return True

@@ -25,6 +25,7 @@ from recorderd.sim.exchange import HookMoved, ModemPlugged, ModemSpoke, ReportAr
 from recorderd.sim.modem import HASH_CID, VCID, SimModem
 from recorderd.sim.sound import Span
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs, frames_to_ns, later, ms
+from tests.simulate.violations import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,19 +88,30 @@ class Outside:
 class WallClock:
     """Wall time as the box believes it."""
 
-    def __init__(self, midnight_wall_ns: int) -> None:
+    def __init__(self, outside: Outside, midnight_wall_ns: int) -> None:
+        self._outside = outside
         self._midnight_wall_ns = midnight_wall_ns
         self.offset_ns = 0
         self.synchronised = True
+        self.misleading = Windows()  # when it was wrong, and called itself synchronised
 
     def wall(self, true_ns: int) -> int:
         return self._midnight_wall_ns + true_ns + self.offset_ns
 
     def synchronise(self) -> None:
-        self.offset_ns, self.synchronised = 0, True
+        self.move(0, synchronised=True)
 
-    def set_to(self, wall_ns: int, true_ns: int) -> None:
-        self.offset_ns = wall_ns - self._midnight_wall_ns - true_ns
+    def set_to(self, wall_ns: int, *, synchronised: bool) -> None:
+        offset_ns = wall_ns - self._midnight_wall_ns - self._outside.now
+        self.move(offset_ns, synchronised=synchronised)
+
+    def move(self, offset_ns: int, *, synchronised: bool) -> None:
+        """Let it be wrong by `offset_ns`."""
+        self.offset_ns, self.synchronised = offset_ns, synchronised
+        if synchronised and offset_ns:
+            self.misleading.begin(self._outside.now)
+        else:
+            self.misleading.end(self._outside.now)
 
 
 class Boot:
