@@ -4,7 +4,8 @@
 before get their times by it: the monotonic clock has run through, so all of a call's times move by
 one amount. Files and folders keep their names.
 
-The order: amendment, ledger, row. What a cut left undone is found by the row, which is still wrong.
+The order: amendment, ledger, row. What a cut left undone is found by the row, which is still wrong:
+by the next start, since after a cut nobody can correct times of the boot before any more.
 """
 
 from __future__ import annotations
@@ -44,10 +45,16 @@ def amend_times(entry: Entry, reading: ClockReading, books: Books) -> None:
         data = (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
         number = len(amendments(entry.folder)) + 1
         files.write_durable(entry.folder / f"amend-{number:04d}.json", data)
-    for path in amendments(entry.folder):
-        enter_amendment(books, record["id"], path)
+    finish_amending(entry.folder, books)
+
+
+def finish_amending(folder: Path, books: Books) -> None:
+    """Bring the amendments of a call into the ledger and its row. Raises StoreError."""
+    files.fsync_directory(folder)  # the disk may have refused just that when one was written
+    for path in amendments(folder):
+        enter_amendment(books, folder.name, path)
     books.ledger.sign()
-    books.catalogue.add(read_record(entry.folder), entry.folder)
+    books.catalogue.add(read_record(folder), folder)
 
 
 def enter_amendment(books: Books, call_id: str, path: Path) -> None:

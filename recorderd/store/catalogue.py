@@ -128,12 +128,14 @@ class Catalogue:
         what = "more than one call has an id that begins so" if found else "no call has this id"
         raise UsageError(f"{text}: {what}; `recorderd calls` lists them")
 
-    def of_wrong_clock(self, boot_id: str) -> list[Entry]:
-        """The calls of a boot that were filed before its clock could be trusted, oldest first."""
+    def of_wrong_clock(self, boot_id: str | None = None) -> list[Entry]:
+        """The calls, of one boot or of all, that were filed before its clock could be trusted, oldest
+        first."""
+        of_boot = "" if boot_id is None else " AND json_extract(record, '$.clock.boot_id') = ?"
         return self._select(
-            "WHERE json_extract(record, '$.clock.boot_id') = ?"
-            " AND NOT json_extract(record, '$.clock.synchronised') ORDER BY started_ns, id",
-            boot_id,
+            f"WHERE NOT json_extract(record, '$.clock.synchronised'){of_boot} "
+            "ORDER BY started_ns, id",
+            *([] if boot_id is None else [boot_id]),
         )
 
     def kept(

@@ -24,6 +24,7 @@ from recorderd.disk import files
 from recorderd.disk.layout import CALLS, LEDGER, OPEN, RECORD
 from recorderd.errors import StoreError
 from recorderd.seal.envelope import LOCKED, PLAIN
+from recorderd.store.amending import finish_amending
 from recorderd.store.books import Books
 from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
 from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
@@ -31,7 +32,7 @@ from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gap
 from recorderd.store.journal import SUFFIX, read_journal
 from recorderd.store.ledger import RECORDER, closed_calls
 from recorderd.store.names import sealed_segments
-from recorderd.store.records import read_original, walk_folders
+from recorderd.store.records import amendments, read_original, walk_folders
 from recorderd.store.salvage import draft_of_folder
 from recorderd.store.spool import find_journals
 
@@ -98,6 +99,7 @@ class _Recovery:
         self._report.reindexed = reindex(self._books.catalogue, self._directory)
         self._report.problems += self._report.reindexed.unreadable
         self._enter_unknown(self._report.reindexed.added)
+        self._finish_amendments()
         self._adopt_folders()
         self._enter_lost()
         return self._report
@@ -210,6 +212,15 @@ class _Recovery:
             self._books.ledger.sign()
         else:
             enter_call(self._books.ledger, *read_original(folder))
+
+    def _finish_amendments(self) -> None:
+        """A correction of times whose entry or row a cut has kept back."""
+        for entry in self._books.catalogue.of_wrong_clock():
+            try:
+                if (entry.folder / RECORD).exists() and amendments(entry.folder):
+                    finish_amending(entry.folder, self._books)
+            except StoreError as error:
+                self._problem(error)
 
     def _enter_lost(self) -> None:
         """A call that was cut before anything of it was on the disk: the ledger alone knows of it."""

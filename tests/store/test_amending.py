@@ -114,6 +114,21 @@ def test_what_a_failure_left_undone_is_done_later_and_not_twice(office, step):
         assert shown(office, call_id)["clock"]["synchronised"]
 
 
+@pytest.mark.parametrize("step", ["sign", "add"])
+def test_what_a_cut_left_undone_is_done_by_the_next_start(office, step):
+    """Its boot is another one: nobody can correct these times any more, and the file is there."""
+    owner = office.ledger if step == "sign" else office.books.catalogue
+    with patch.object(owner, step, side_effect=StoreError("full")):
+        office.writer.handle(AmendTimes(RIGHT))
+        office.settle()
+    assert office.recover().problems == []
+    office.ledger.sync()
+    assert {call["call"] for call in amended(office)} == {"call-0", "call-1"}
+    for call_id in ("call-0", "call-1"):
+        assert shown(office, call_id)["clock"]["synchronised"]
+        assert len(office.entries()) == office.ledger.head.entries
+
+
 def test_a_rebuilt_catalogue_has_the_amended_times(office):
     office.writer.handle(AmendTimes(RIGHT))
     office.settle()
