@@ -22,10 +22,12 @@ from recorderd.units import NS_PER_S, ms, seconds
 from tests.simulate.alarms import Alarms
 from tests.simulate.chainwatch import ChainWatch
 from tests.simulate.keeping import Keeping
-from tests.simulate.sound import LOST_IN_A_CUT_NS, Sound, card_at
+from tests.simulate.secrecy import Secrecy
+from tests.simulate.sound import LOST_IN_A_CUT_NS, SOUND_SUFFIXES, Sound, card_at
 from tests.simulate.violations import fail
 
 if TYPE_CHECKING:
+    from recorderd.evidence.sound import Opened
     from recorderd.store.spool import SpoolWriter
     from tests.simulate.plan import Told
     from tests.simulate.run import Process, Simulation
@@ -53,6 +55,7 @@ class Checker:
         self.alarms = Alarms(simulation)
         self.ledger = ChainWatch(simulation.directory)
         self.keeping = Keeping(simulation, self.ledger)
+        self.secrecy = Secrecy(simulation.directory, is_sealed=simulation.configuration.is_sealed)
         self.day = Counter[str]()
         self._told: dict[str, list[Told]] = {}  # by line
         self._by_number: dict[str, Told] = {}
@@ -77,6 +80,8 @@ class Checker:
             if call.number is not None:
                 self._by_number[call.number] = call
             self._waiting |= set(call.waiting)
+        self.secrecy.expect(self._by_number)
+        self.secrecy.expect(self._waiting)
         self._due += told
 
     def _recent(self, line: str) -> list[Told]:
@@ -156,20 +161,23 @@ class Checker:
         """A call that has come into the store: is it what happened?"""
         if call_id in self._files:
             fail(f"call {call_id} was filed twice")
-        record = json.loads((folder / RECORD).read_text("utf-8"))
-        if record["id"] != call_id:
-            fail(f"the record in {folder.name} is of call {record['id']}")
+        sealed = json.loads((folder / RECORD).read_text("utf-8"))
+        if sealed["id"] != call_id:
+            fail(f"the record in {folder.name} is of call {sealed['id']}")
+        opened = self.secrecy.open(sealed)
+        record = opened.record
         self._files[call_id] = _signature(folder)
         self._records[call_id] = record
         self.day["cut" if record["cut"] else record["disposition"]] += 1
-        self._check_record(record, folder)
+        self._check_record(opened, folder)
         began = self._process_of(record).devices.boot.true(record["clock"]["monotonic_ns"])
         numbers = {each["number"] for each in _callers(record) if each["number"] is not None}
         self.keeping.is_filed(record, self._files[call_id][RECORD][2], began, numbers)
 
     # ------------------------------------------------------------ record and truth
 
-    def _check_record(self, record: dict[str, Any], folder: Path) -> None:
+    def _check_record(self, opened: Opened, folder: Path) -> None:
+        record = opened.record
         process = self._process_of(record)
         started = process.devices.boot.true(record["clock"]["monotonic_ns"])
         answered = _moment(record, "answered_at", started)
@@ -183,7 +191,8 @@ class Checker:
         self._check_lifted(record, answered, end)
         self._answers.setdefault(record["line"], []).append((answered, end))
         if record["disposition"] == "recorded":
-            sound = Sound(record, folder, process, answered, ended, self.alarms)
+            assert opened.sound is not None
+            sound = Sound(record, folder, opened.sound, process, answered, ended, self.alarms)
             sound.check(self._put_down(record["line"], answered))
         elif not record["reason"] or not self._explains(record, process, answered, end):
             fail(f"call {record['id']} has no sound: {record['reason']}")
@@ -285,6 +294,7 @@ class Checker:
             self._is_unchanged(call_id, folders)
         self.ledger.read()
         self.keeping.look(folders, erased)
+        self.secrecy.look(folders)
         for call_id, record in self._records.items():
             self.ledger.check_call(record, self._files[call_id][RECORD][2])
         self.ledger.check_amendments(folders)
@@ -504,7 +514,7 @@ def _signature(folder: Path) -> dict[str, tuple[int, int, str]]:
     return {
         path.name: (path.stat().st_size, path.stat().st_mtime_ns, _sha256(path))
         for path in folder.iterdir()
-        if path.name == RECORD or path.suffix in {".flac", ".wav"}
+        if path.name == RECORD or path.suffix in SOUND_SUFFIXES
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.simulate.agefile import SUPERVISORS
 from tests.simulate.plan import LINES
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ days = {short_days}
 [simulation]
 script = "office-day.line"
 """
+_SEAL = """
+[seal]
+recipients = {recipients}
+"""
 _LINE = """
 [[line]]
 name = "{name}"
@@ -64,6 +69,7 @@ class Configuration:
     country: str
     format: str
     segment_s: int
+    is_sealed: bool
     pre_roll_ms: int = 2000
     is_right: bool = True
 
@@ -76,6 +82,8 @@ class Configuration:
             standard_days=DAYS["standard"],
             short_days=DAYS["short"],
         )
+        if self.is_sealed:
+            text += _SEAL.format(recipients=[recipient for _, recipient in SUPERVISORS])
         for number, name in enumerate(LINES):
             channels = {"near": 2 * number + 1, "far": 2 * number + 2}
             text += _LINE.format(

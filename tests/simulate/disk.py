@@ -96,6 +96,7 @@ class Disk:
         self.failures = 0
         self.on_row: Callable[[dict[str, Any], Path], None] = lambda _record, _folder: None
         self.on_name: Callable[[Path], None] = lambda _path: None
+        self.on_write: Callable[[Path, bytes], None] = lambda _path, _data: None
         self._grave = grave
         self._names: dict[int, dict[str, int]] = {}  # of directories, durable
         self._changes: list[_Change] = []  # since then
@@ -198,6 +199,8 @@ class Disk:
         inode = os.fstat(descriptor).st_ino
         if flags & os.O_CREAT:
             self._created(Path(path), inode)
+        elif flags & os.O_WRONLY:  # to overwrite a file: all its pages are written anew
+            self._failed.discard(inode)
         is_directory = bool(flags & os.O_DIRECTORY)
         self._handles[descriptor] = _Handle(Path(path), inode, is_directory)
         return descriptor
@@ -218,6 +221,7 @@ class Disk:
         self._live("write")
         if handle.inode in self._failed:
             fail(f"{handle.path.name}: written after its sync failed")
+        self.on_write(handle.path, bytes(data))
         if self._is_refused("write"):
             return self._refuse_write(descriptor, handle, data)
         self._synced_bytes.setdefault(handle.inode, os.fstat(descriptor).st_size)
@@ -327,6 +331,7 @@ class Disk:
                 raise StoreError(f"{target}: {reason}")
             result = real(*args, **kwargs)
             self._created(target, target.stat().st_ino)
+            self.on_write(target, target.read_bytes())
             self._live("written")
             return result
 

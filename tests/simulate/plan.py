@@ -31,6 +31,9 @@ FIRST_DAY = datetime(2026, 11, 23, tzinfo=ZONE)
 DAY_NS = seconds(86_400)
 OPENS_S, CLOSES_S = 8 * 3600.0, 19 * 3600.0
 LINES = ("front-desk", "back-office")
+NUMBERS_BEGIN, NUMBER_CHARACTERS = b"0300", 10
+CALLER_NAME = "TANAKA"
+SEALING_SHARE = 1 / 3
 
 
 @dataclass(slots=True)
@@ -99,6 +102,11 @@ CALLS = {
 def plan_day(seed: int, day: int, country: str, troubles: int | None) -> Day:
     """The day with the given number, 0 the first; `troubles` None: as many as the seed chooses."""
     return _Planner(seed, day, country).plan(troubles)
+
+
+def seals(seed: int) -> bool:
+    """Whether the office of a seed seals its calls."""
+    return random.Random(f"seal:{seed}").random() < SEALING_SHARE
 
 
 def _pick(rng: random.Random, weights: dict[str, int]) -> str:
@@ -201,7 +209,7 @@ class _Planner:
         absence = rng.choice(("private", "payphone", "out-of-area", "unavailable"))
         return Inbound(
             number=self._new_number() if has_number else None,
-            name="TANAKA" if has_number and rng.random() < 0.3 else None,
+            name=CALLER_NAME if has_number and rng.random() < 0.3 else None,
             absence=None if has_number or way == "none" else absence,
             rings=None if is_answered else rng.randint(1, 6),
             answer_ns=seconds(rng.uniform(0.2, 12)) if is_answered else None,

@@ -24,10 +24,11 @@ from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.store import ledger
 from recorderd.units import NS_PER_S, MonoNs, later, seconds
+from tests.simulate import agefile
 from tests.simulate.checks import Checker
 from tests.simulate.configuration import Configuration
 from tests.simulate.disk import Disk, Killed
-from tests.simulate.plan import DAY_NS, FIRST_DAY, LINES, Trouble, plan_day
+from tests.simulate.plan import DAY_NS, FIRST_DAY, LINES, Trouble, plan_day, seals
 from tests.simulate.troubles import Troubles
 from tests.simulate.violations import fail
 from tests.simulate.world import Box, Devices, JumpingInbox, Outside, Phone, WallClock
@@ -94,6 +95,7 @@ class Simulation:
             country=self.rng.choice(("JP", "JP", "JP", "GB", "US", "DE")),
             format=self.rng.choice(("flac", "wav")),
             segment_s=self.rng.choice((5, 15, 60)),
+            is_sealed=seals(seed),
         )
         self.ledger_lines = self.rng.choice((24, 200, 4096))
         for name in ("recordings", "grave"):
@@ -119,10 +121,12 @@ class Simulation:
     def run(self) -> Outcome:
         with ExitStack() as stack:
             stack.enter_context(self.disk.installed())
+            stack.enter_context(agefile.installed(self.rng))
             stack.enter_context(patch.object(loop_module, "log_fact", self._take_fact))
             stack.enter_context(patch.object(ledger, "FILE_LINES_MAX", self.ledger_lines))
             self.disk.on_row = self.checker.row_is_added
             self.disk.on_name = self.checker.keeping.is_named
+            self.disk.on_write = self.checker.secrecy.is_written
             try:
                 self._schedule()
                 self.box.switch_on(seconds(self.rng.uniform(20, 90)))

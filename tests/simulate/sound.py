@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recorderd.media.codec import decode_blocks
 from recorderd.units import ms, seconds
 from tests.simulate.violations import fail
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recorderd.evidence.sound import Sound as Frames
     from tests.simulate.alarms import Alarms
     from tests.simulate.run import Process
     from tests.simulate.world import CountingCard
 
 LOST_IN_A_CUT_NS = seconds(2)
+SEALED_SUFFIXES = {".age", ".tar"}
+SOUND_SUFFIXES = {".flac", ".wav", *SEALED_SUFFIXES}
 BY_THE_CARD = {"overrun", "card-lost", "card-stalled"}
 BY_THE_WRITER = {"write-failed", "writer-late"}
 IN_MEMORY_NS = seconds(42)  # ring and pre-roll: a loss may be told so long after the disk failed
@@ -40,6 +42,7 @@ class Sound:
 
     record: dict[str, Any]
     folder: Path
+    read: Frames
     process: Process
     answered: int
     ended: int | None
@@ -75,12 +78,15 @@ class Sound:
                 self._fail(f"lacks segment {index}, or it is out of place")
             if hashlib.sha256(path.read_bytes()).hexdigest() != segment["sha256"]:
                 self._fail(f"has a segment {index} that its record does not know")
-            pcm = b"".join(decode_blocks(path))
-            if hashlib.sha256(pcm).hexdigest() != segment["audio_sha256"]:
+            pcm = b"".join(self.read(path, segment))
+            # Whoever finishes a sealed call of a dead process cannot hash what it cannot open.
+            is_locked = path.suffix in SEALED_SUFFIXES and self.process.ended_at is not None
+            is_unknown = segment["audio_sha256"] is None and is_locked
+            if hashlib.sha256(pcm).hexdigest() != segment["audio_sha256"] and not is_unknown:
                 self._fail(f"has other sound in segment {index} than its record says")
             reached += len(pcm) // 4
             blocks.append(pcm)
-        files = [path for path in self.folder.iterdir() if path.suffix in {".flac", ".wav"}]
+        files = [path for path in self.folder.iterdir() if path.suffix in SOUND_SUFFIXES]
         if len(files) != len(blocks):
             self._fail(f"has {len(files)} files for {len(blocks)} segments")
         if reached != self.record["audio"]["frames"]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -13,8 +14,12 @@ from recorderd.core import call as core_call
 from recorderd.core import retention
 from recorderd.disk import files
 from recorderd.recording import capture, keeper
+from recorderd.seal import callkey
+from recorderd.seal.envelope import PLAIN
+from recorderd.seal.vault import destroy_key
 from recorderd.store import catalogue as catalogue_module
 from recorderd.store import closing, erasing, journal, ledger, spool
+from tests.simulate.plan import seals
 from tests.simulate.run import FailedError, simulate
 
 
@@ -37,10 +42,12 @@ def test_a_month():
     simulate(1000, 30, silent)
 
 
-def test_the_same_seed_gives_the_same_facts_and_files_in_any_process():
+@pytest.mark.parametrize("seed", [4, 5], ids=["plain", "sealed"])
+def test_the_same_seed_gives_the_same_facts_and_files_in_any_process(seed):
+    assert seals(seed) == (seed == 5)
     digests = {
         subprocess.run(
-            [sys.executable, "-m", "tests.simulate", "--seed", "4", "--days", "1"],
+            [sys.executable, "-m", "tests.simulate", "--seed", str(seed), "--days", "1"],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -171,6 +178,47 @@ MUTANTS = {
 }
 SEEDS_TO_FIND_IT = 4
 
+
+def number_in_the_draft(monkeypatch):
+    monkeypatch.setattr(callkey.CallKey, "take_in", lambda self, record, zone: record)
+
+
+def sound_in_the_journal(monkeypatch):
+    monkeypatch.setattr(callkey.CallKey, "seal", lambda self, data: data)
+
+
+def segment_made_in_its_place(monkeypatch):
+    """It is sealed only when it is whole."""
+    monkeypatch.setattr(callkey.CallKey, "bench", lambda self, part: PLAIN.bench(part))
+    real = callkey.CallKey.pack
+
+    def sealed_in_place(self, work, part):
+        copy = work.with_suffix(".whole")
+        work.rename(copy)
+        real(self, copy, part)
+        copy.unlink()
+
+    monkeypatch.setattr(callkey.CallKey, "pack", sealed_in_place)
+
+
+def key_destroyed_too_soon(monkeypatch):
+    """With the journals of a call goes what opens it."""
+    real = closing.file_record
+
+    def file_record(directory, zone, books, record, folder):
+        real(directory, zone, books, record, folder)
+        destroy_key(directory, record.id)
+
+    monkeypatch.setattr(closing, "file_record", file_record)
+
+
+OF_SEALING = {
+    number_in_the_draft: "is written in plain to .*json",
+    sound_in_the_journal: "sound is written in plain to .*journal",
+    segment_made_in_its_place: "sound is written in plain to .*part",
+    key_destroyed_too_soon: "can be opened by nobody",
+}
+
 OF_RETENTION = {
     holds_ignored: "is erased, and a hold is on it",
     erased_early: r"is erased when it is 0\.\d+ days old",
@@ -190,9 +238,18 @@ def test_what_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypat
         simulate_some(days=1, troubles=40)
 
 
-def simulate_some(days, troubles):
-    for seed in range(1, 1 + SEEDS_TO_FIND_IT):
+def simulate_some(days, troubles, seeds=range(1, 1 + SEEDS_TO_FIND_IT)):
+    for seed in seeds:
         simulate(seed, days, silent, troubles=troubles)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"), OF_SEALING.items(), ids=[mutant.__name__ for mutant in OF_SEALING]
+)
+def test_a_seal_that_is_broken_is_found_with_the_first_seed(mutant, complaint, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(FailedError, match=complaint):
+        simulate_some(days=1, troubles=0, seeds=[next(filter(seals, count(1)))])
 
 
 @pytest.mark.parametrize(
