@@ -120,8 +120,7 @@ class Recording:
         if self.retry_at is not None:
             self._capture.blame_disk()
             self._envelope.keep()
-            self._spool.flush(0)
-        before = self._spool.frames
+            self._spool.flush()
         for _ in range(COPY_READS):
             piece = self._capture.read(now)
             if piece is None:
@@ -130,7 +129,7 @@ class Recording:
         pre_roll_frames = self._capture.pre_roll_frames
         self._spool.draft = replace(self._spool.draft, pre_roll_frames=pre_roll_frames)
         self._envelope.keep()
-        self._spool.flush(self._spool.frames - before)
+        self._spool.flush()
 
     def _save_draft(self) -> None:
         self._spool.draft = replace(self._spool.draft, record=self.record)

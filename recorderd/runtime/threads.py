@@ -18,8 +18,8 @@ COMMANDS_MAX = 1000
 """Commands to the writer are a few a call; so many waiting means that it stands still."""
 
 PUMP_S = 0.5
-"""Audio is copied out of the ring this often while a call is recorded: with the journal's sync once
-a second, a cut costs less than two."""
+"""Audio is copied out of the ring this often while a call is recorded: the journal is synced at every
+second time, and a cut costs less than two seconds (store/spool.py)."""
 
 IDLE_PUMP_S = 5.0
 

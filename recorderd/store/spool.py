@@ -1,4 +1,4 @@
-"""A recording in the crash journal: cut into segments, durable at least once a second, read back.
+"""A recording in the crash journal: cut into segments, durable about once a second, read back.
 
 A segment's frames lie in one journal file, or in several parts where a file could no longer be
 written and the rest went to a new one. The next part begins where the failed one had been made
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from recorderd.store.drafts import Draft
 
 
+LEFT_MS_MAX = 700
+"""More sound than this does not wait for the next `flush`, which comes half a second later
+(runtime/threads.py). So what is not yet durable is 1.2 s old at the most, and of the two seconds that
+a power cut may cost 0.8 s are left for a flush that is late and a sync that is slow. Each sync wears a
+memory card by some pages, so that there are no more of them than that takes."""
+
+
 class SpoolWriter:
     """Writes one recording. `draft` grows with the gaps; `full_segments` can be sealed.
 
@@ -64,13 +71,12 @@ class SpoolWriter:
         if gaps:
             self.draft = replace(self.draft, gaps=(*self.draft.gaps, *gaps))
 
-    def flush(self, latest_frames: int) -> None:
-        """Write all that was taken, and sync it before more than a second of it would be at risk.
+    def flush(self) -> None:
+        """Write all that was taken, and sync it where that cannot wait for the next time.
 
-        `latest_frames` is how much came since the last flush: as much will come before the next one.
         Raises StoreError; what was not durable is kept and goes to a new file at the next call.
         """
-        self._try_writing(sync_above=self.draft.rate_hz - latest_frames)
+        self._try_writing(sync_above=self.draft.rate_hz * LEFT_MS_MAX // 1000)
 
     def finish(self) -> None:
         """Make all of it durable and close the file. Raises StoreError like `flush`."""

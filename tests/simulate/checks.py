@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.simulate.run import Process, Simulation
 
 MEMORY_S_MAX = 8  # of sound that waits for the disk, a call
-AT_RISK_S_MAX = 2.2  # two seconds, and what else is in a journal
+AT_RISK_S_MAX = 0.8  # what may wait for the next flush, and what else is in a journal
 BYTES_PER_S = 8000 * 4
 JOBS_MAX = 100
 INBOX_MAX = 2000
@@ -128,7 +128,7 @@ class Checker:
             fail(f"{process.devices.inbox.longest} inputs waited at once")
 
     def _check_spool(self, spool: SpoolWriter, call_id: str) -> None:
-        """Of the sound of a call little waits for the disk, and a cut would take two seconds of it."""
+        """Of the sound of a call little waits for the disk, and little of it for a sync."""
         if len(spool._pending) > MEMORY_S_MAX * BYTES_PER_S:
             fail(f"{len(spool._pending)} bytes of call {call_id} wait in memory")
         journal = spool._journal
