@@ -291,20 +291,29 @@ class TestPyAudioCard:
         assert rig.card.lost(before, rig.card.head() - before) == []
 
     def test_a_clip_lands_in_the_captured_sound_where_it_should(self, make_rig):
-        rig = make_rig("line48", 48000)
-        rig.wait(7)  # PulseAudio's account of a new stream needs a while to be true
-        clip, at = tone(48000, 0.5), later(rig.now(), ms(500))
-        rig.card.play("front", "call-1", clip, 2, at)
-        rig.until(rig.answers, 5)
-        rig.wait(1)
-        first = rig.card.frame_at(at) - 24000
-        heard = rig.samples(first, 60000)
-        assert not heard[:, 0].any(), "it was to leave by channel 2"
-        [start] = np.flatnonzero(heard[:, 1])[:1]
-        error_ms = (rig.card.time_of(FrameIndex(first + start)) - at) / 1e6
-        assert abs(error_ms) < 30
-        played = np.frombuffer(clip.pcm, np.int16)
-        assert np.array_equal(heard[start : start + clip.frames, 1], played)
+        """PulseAudio's account of some streams is wrong from their beginning or slips later, by up to
+        one of its blocks of 100 ms; that of most is right within 0.2 ms. So an error of ours shows in
+        every stream, and one of five in which there is none tells."""
+        errors_ms = []
+        for _ in range(5):
+            rig = make_rig("line48", 48000)
+            rig.wait(7)  # PulseAudio's account of a new stream needs a while to be true
+            clip, at = tone(48000, 0.5), later(rig.now(), ms(500))
+            rig.card.play("front", "call-1", clip, 2, at)
+            rig.until(rig.answers, 5)
+            rig.wait(1)
+            first = rig.card.frame_at(at) - 24000
+            heard = rig.samples(first, 60000)
+            assert not heard[:, 0].any(), "it was to leave by channel 2"
+            [start] = np.flatnonzero(heard[:, 1])[:1]
+            played = np.frombuffer(clip.pcm, np.int16)
+            assert np.array_equal(heard[start : start + clip.frames, 1], played)
+            errors_ms.append((rig.card.time_of(FrameIndex(first + start)) - at) / 1e6)
+            assert abs(errors_ms[-1]) < 110
+            if abs(errors_ms[-1]) < 2:
+                return
+            rig.card.close()
+        pytest.fail(f"no stream played it in time: {errors_ms} ms")
 
     def test_a_clip_of_another_rate_is_converted(self, make_rig):
         rig = make_rig("line48", 48000)
