@@ -370,7 +370,7 @@ def envelope_maker(config: Config) -> MakeEnvelope:
     # What is in memory is in plain: a crash must not write it down.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Only here, so that a recorder that does not seal never loads the library.
-    from recorderd.seal.callkey import Sealer  # noqa: PLC0415
+    from recorderd.seal.callkey import Sealer  # noqa: PLC0415  (as said above)
 
     return Sealer(config.storage.directory, config.seal.recipients).envelope
 

@@ -64,7 +64,8 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def test(options: argparse.Namespace) -> int:
     """Say what an identity opens; exit 0 only if that is everything."""
-    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415
+    # pyrage, only where it is used
+    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415  (as said above)
 
     config = load(find_config(options.config))
     seal = _seal_of(config)
@@ -85,7 +86,8 @@ def rewrap(options: argparse.Namespace) -> int:
 
     It can be cut at any time and done again.
     """
-    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415
+    # pyrage, only where it is used
+    from recorderd.seal.age import Recipients, read_identities  # noqa: PLC0415  (as said above)
 
     config = load(find_config(options.config))
     recipients = _seal_of(config).recipients

@@ -100,12 +100,17 @@ def test_a_call_that_goes_on_comes_first(office):
     assert len(amended(office)) == 2
 
 
-@pytest.mark.parametrize("step", ["sign", "add"])
-def test_what_a_failure_left_undone_is_done_later_and_not_twice(office, step):
+def amend_refused_at(office, step):
+    """The disk takes the correction itself, and refuses a later step of it."""
     owner = office.ledger if step == "sign" else office.books.catalogue
     with patch.object(owner, step, side_effect=StoreError("full")):
         office.writer.handle(AmendTimes(RIGHT))
         office.settle()
+
+
+@pytest.mark.parametrize("step", ["sign", "add"])
+def test_what_a_failure_left_undone_is_done_later_and_not_twice(office, step):
+    amend_refused_at(office, step)
     office.writer.handle(AmendTimes(RIGHT))
     office.settle()
     for call_id in ("call-0", "call-1"):
@@ -117,10 +122,7 @@ def test_what_a_failure_left_undone_is_done_later_and_not_twice(office, step):
 @pytest.mark.parametrize("step", ["sign", "add"])
 def test_what_a_cut_left_undone_is_done_by_the_next_start(office, step):
     """Its boot is another one: nobody can correct these times any more, and the file is there."""
-    owner = office.ledger if step == "sign" else office.books.catalogue
-    with patch.object(owner, step, side_effect=StoreError("full")):
-        office.writer.handle(AmendTimes(RIGHT))
-        office.settle()
+    amend_refused_at(office, step)
     assert office.recover().problems == []
     office.ledger.sync()
     assert {call["call"] for call in amended(office)} == {"call-0", "call-1"}

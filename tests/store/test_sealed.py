@@ -362,10 +362,11 @@ def callers(request, office):
 )
 def test_sealed_calls_are_found_by_their_number(callers, asked, wanted):
     assert found(callers, asked) == sorted(wanted)
-    assert b"5678" not in b"".join(
-        json.dumps({**entry, "sealed": {**entry["sealed"], "party": "", "numbers": ""}}).encode()
-        for entry in (callers.call(folder.name)[1] for folder in callers.folders())
-    )
+    records = [callers.call(folder.name)[1] for folder in callers.folders()]
+    for record in records:
+        # What is random holds any four digits now and then.
+        record["salt"] = record["sealed"]["party"] = record["sealed"]["numbers"] = ""
+    assert "5678" not in json.dumps(records)
 
 
 def test_without_the_box_s_key_nothing_is_found_and_nothing_fails(callers):
