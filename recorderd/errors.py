@@ -35,5 +35,26 @@ class LedgerError(RecorderdError):
     """A ledger, or a part of it, is not what recorderd wrote: somebody or something altered it."""
 
 
+class ArchiveError(RecorderdError):
+    """The archive did not take or give something."""
+
+
+class TryAgainError(ArchiveError):
+    """The way to the archive, or the archive itself, fails now: the same may work later."""
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        """`retry_after_s`: the archive asked for this much patience (RFC 9110, section 10.2.3)."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RefusedError(ArchiveError):
+    """The archive will not do this however often it is asked: somebody must mend something."""
+
+
+class ExistsError(ArchiveError):
+    """Something lies there already: compare it, write nothing."""
+
+
 class UsageError(RecorderdError):
     """The command line asked for something that does not exist: exit 2."""

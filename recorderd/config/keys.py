@@ -394,6 +394,81 @@ _ARCHIVE = Table(
             pattern=r"(?:https?://[^\s/@]+(?:/[^\s]*)?)?",
             form='https://host, http://host, or "" for Amazon\'s',
         ),
+        Text(
+            name="region",
+            meaning="Region of the S3 service, which its signatures name.",
+            default="us-east-1",
+            pattern=r"[A-Za-z0-9-]+",
+            longest=64,
+            form='the name of a region, as in "us-east-1"',
+        ),
+        Text(
+            name="credentials",
+            meaning="File with the archive's credentials; a relative path starts at this file's "
+            "folder. Left out: the systemd credential named archive, else the AWS variables.",
+            default="",
+            pattern=MAYBE_TEXT,
+            form="a file as the AWS tools have it, for sftp a private key of OpenSSH",
+        ),
+        Text(
+            name="ca_file",
+            meaning="Certificates by which the S3 service is known, in place of the system's.",
+            default="",
+            pattern=MAYBE_TEXT,
+            form="a file of certificates in PEM",
+        ),
+        Text(
+            name="host_key",
+            meaning="Public key of the SFTP server, which no other server may show.",
+            default="",
+            pattern=r"(?:(?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?)?",
+            longest=2000,
+            form='a line of ssh-keyscan without the host\'s name, as in "ssh-ed25519 AAAA…"',
+        ),
+        Number(
+            name="lock_days",
+            meaning="Days for which each object is locked against removal when it is put. 0: as the "
+            "bucket's own default retention says.",
+            default=0,
+            low=0,
+            high=36_500,
+            unit="days",
+        ),
+        Choice(
+            name="lock_mode",
+            meaning="Who can take off a lock: governance, whoever has the right to; compliance, "
+            "nobody.",
+            default="governance",
+            choices=("governance", "compliance"),
+        ),
+        Choice(
+            name="order",
+            meaning="Which of the waiting calls goes first.",
+            default="oldest-first",
+            choices=("oldest-first", "newest-first"),
+        ),
+        Number(
+            name="limit_kb_s",
+            meaning="The most that the uploader sends. 0: as much as the line takes.",
+            default=0,
+            low=0,
+            high=1_000_000,
+            unit="kilobytes a second",
+        ),
+        Text(
+            name="hours",
+            meaning="When calls are uploaded, in the site's time zone.",
+            default="",
+            pattern=r"(?:(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d)?",
+            form='two times of day, as in "20:00-07:00", or "" for always',
+        ),
+        Text(
+            name="timestamp_url",
+            meaning="A service that stamps the ledger's checkpoints with the time (RFC 3161).",
+            default="",
+            pattern=r"(?:https?://[^\s/@]+(?:/[^\s]*)?)?",
+            form='http://host/path, https://host/path, or "" for none',
+        ),
     ),
 )
 

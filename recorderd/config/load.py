@@ -183,7 +183,7 @@ def _config(path: Path, sha256: str, tree: Tree, profile: Profile | None) -> Con
         retention=tuple(RetentionClass(**each) for each in tree["retention"]),
         seal=None if tree["seal"] is None else _seal(tree["seal"]),
         lines=tuple(_line(line) for line in tree["line"]),
-        archive=None if tree["archive"] is None else Archive(**tree["archive"]),
+        archive=None if tree["archive"] is None else _archive(tree["archive"], path),
         simulation=None if tree["simulation"] is None else Simulation(**tree["simulation"]),
         profile=profile,
     )
@@ -191,6 +191,12 @@ def _config(path: Path, sha256: str, tree: Tree, profile: Profile | None) -> Con
 
 def _seal(tree: Tree) -> Seal:
     return Seal(**{**tree, "recipients": tuple(tree["recipients"])})
+
+
+def _archive(tree: Tree, path: Path) -> Archive:
+    folder = path.absolute().parent
+    named = {key: folder / tree[key] if tree[key] else None for key in ("credentials", "ca_file")}
+    return Archive(**{**tree, **named})
 
 
 def _line(tree: Tree) -> Line:

@@ -102,7 +102,17 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Archive:
     url: str
-    endpoint: str
+    endpoint: str  # empty: Amazon's
+    region: str
+    credentials: Path | None  # None: the systemd credential, else the AWS variables
+    ca_file: Path | None
+    host_key: str  # of an SFTP server, as "ssh-ed25519 AAAA…"
+    lock_days: int  # 0: the bucket's own default
+    lock_mode: Literal["governance", "compliance"]
+    order: Literal["oldest-first", "newest-first"]
+    limit_kb_s: int  # 0: none
+    hours: str  # "20:00-07:00"; empty: always
+    timestamp_url: str  # empty: none
 
 
 @dataclass(frozen=True, slots=True)

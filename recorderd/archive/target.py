@@ -1,0 +1,106 @@
+"""What every archive can do, whatever it is: an object store, a server with SFTP, a mounted NAS.
+
+An object is written once and never changed; its key is a relative path (archive/layout.py). The
+implementations are s3.py, sftp.py and posixfs.py; places.py chooses one by the URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from recorderd.disk import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BLOCK_BYTES = 1 << 16
+"""What is read and sent at one time: the memory that a transfer takes, and the step of the bandwidth
+limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is to be put: its length, its SHA-256 in hexadecimal, and its blocks, as often as asked."""
+
+    size: int
+    sha256: str
+    blocks: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the archive says that it holds under a key."""
+
+    size: int
+    sha256: str | None  # None: it does not say, and the object must be read to know
+    version: str | None = None  # the archive's own name of this version of the object
+    locked_until: str | None = None  # ISO 8601, UTC; until then nobody can remove it
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing."""
+
+    key: str
+    size: int
+
+
+class Target(Protocol):
+    """A connection to an archive, used by one thread. It is made anew by itself after an error.
+
+    Every method raises TryAgainError or RefusedError, and StoreError where our own file fails.
+    """
+
+    name: str  # for people: the URL, without any secret
+
+    def put(self, key: str, content: Content) -> None:
+        """Store an object, durable when this returns. ExistsError where one lies there.
+
+        The archive, or we by reading it back, must have found it to have the content's SHA-256.
+        """
+        ...
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Store a small object, also over another one: for what tells the state of now only."""
+        ...
+
+    def look(self, key: str) -> Held | None:
+        """What lies under a key; None: nothing."""
+        ...
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object, block by block; RefusedError where there is none."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """All objects whose keys begin with `prefix`, in the order of their keys."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is well removed."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def content_of_bytes(data: bytes) -> Content:
+    """An object that is in memory."""
+    return Content(len(data), hashlib.sha256(data).hexdigest(), lambda: iter((data,)))
+
+
+def content_of_file(path: Path, sha256: str) -> Content:
+    """A file that should have this SHA-256. Raises StoreError where it cannot be read."""
+    with files.guarded(path):
+        size = path.stat().st_size
+
+    def blocks() -> Iterator[bytes]:
+        with files.guarded(path), path.open("rb") as file:
+            left = size  # a longer file than was announced would break the transfer
+            while left and (block := file.read(min(BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+
+    return Content(size, sha256, blocks)

@@ -1,0 +1,1 @@
+"""The central side: one catalogue of the calls of all sites, made and searched by DuckDB."""

@@ -1,0 +1,1 @@
+"""The uploader: brings what the recorder has sealed to the archive, and keeps the receipts."""
