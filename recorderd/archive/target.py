@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from recorderd.disk import files
+from recorderd.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 BLOCK_BYTES = 1 << 16
@@ -60,6 +61,7 @@ class Target(Protocol):
         """Store an object, durable when this returns. ExistsError where one lies there.
 
         The archive, or we by reading it back, must have found it to have the content's SHA-256.
+        RefusedError where the content's own bytes do not have it; then nothing is stored.
         """
         ...
 
@@ -104,3 +106,39 @@ def content_of_file(path: Path, sha256: str) -> Content:
                 yield block
 
     return Content(size, sha256, blocks)
+
+
+def proven_blocks(content: Content) -> Iterator[bytes]:
+    """The blocks of a content, the last one only when all of them are what was announced: a file
+    that was damaged since never becomes an object. RefusedError where they are not."""
+    digest = hashlib.sha256()
+    given, waiting = 0, b""
+    for block in content.blocks():
+        digest.update(block)
+        given += len(block)
+        if given > content.size:
+            break
+        if waiting:
+            yield waiting
+        waiting = block
+    if given != content.size or digest.hexdigest() != content.sha256:
+        raise RefusedError(
+            f"what was to be put is not what its record says: it has {given} bytes and SHA-256 "
+            f"{digest.hexdigest()[:16]}…, and not {content.size} bytes and {content.sha256[:16]}…; "
+            "nothing was stored: see what `recorderd verify` says of the call"
+        )
+    if waiting:
+        yield waiting
+
+
+def levels_of(key: str) -> list[str]:
+    """The folders of a key and its name. RefusedError where it could lead anywhere else."""
+    levels = key.split("/")
+    if any(level in {"", ".", ".."} or "\0" in level for level in levels):
+        raise RefusedError(f"{key!r} is no key of an object")
+    return levels
+
+
+def without_parts(names: Iterable[str]) -> list[str]:
+    """Names without those of unfinished objects."""
+    return [name for name in names if not files.is_part(name)]

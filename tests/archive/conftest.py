@@ -1,7 +1,8 @@
-"""The servers for the tests of this folder."""
+"""The servers and archives for the tests of this folder."""
 
 from __future__ import annotations
 
+from tests.archive.places import place, target
 from tests.archive.servers import seaweed
 
-__all__ = ["seaweed"]
+__all__ = ["place", "seaweed", "target"]
