@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recorderd.archive.posixfs import MARKER, FolderTarget
+from recorderd.archive.s3 import S3Target
+from tests.archive.archives import archive_of, credentials_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from recorderd.archive.target import Target
+    from tests.archive.servers import Seaweed
 
 
 @dataclass
@@ -36,13 +39,25 @@ def folder_place(root: Path) -> Place:
     return Place(lambda: FolderTarget(f"file://{root}"), stored)
 
 
-@pytest.fixture(
-    params=[
-        "file",
-    ]
-)
+def bucket_place(seaweed: Seaweed, folder: Path) -> Place:
+    """A bucket that keeps versions, and a prefix in it."""
+    bucket, _, prefix = seaweed.new_prefix().partition("/")
+    archive = archive_of(
+        f"s3://{bucket}/{prefix}",
+        endpoint=seaweed.endpoint,
+        credentials=credentials_file(folder, seaweed.admin),
+    )
+    return Place(
+        lambda: S3Target(archive),
+        lambda under: seaweed.versions(bucket, f"{prefix}/{under}"),
+    )
+
+
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.servers)])
 def place(request, tmp_path):
-    return folder_place(tmp_path / "archive")
+    if request.param == "file":
+        return folder_place(tmp_path / "archive")
+    return bucket_place(request.getfixturevalue("seaweed"), tmp_path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import re
 import shutil
@@ -52,7 +53,8 @@ class Seaweed:
     admin: Keys
     site: Keys  # may put and get what is of SITE in BUCKET, and nothing else
     process: subprocess.Popen[bytes]
-    _buckets: int = field(default=0)
+    _count: int = field(default=0)
+    _shared: str = field(default="")
 
     def request(
         self, method, path, query=None, headers=None, body=b"", keys: Keys | None = None
@@ -81,8 +83,7 @@ class Seaweed:
 
     def new_bucket(self, name: str = "", lock: bool = False, default_lock_days: int = 0) -> str:
         """Make a bucket; with `lock`, its objects can be locked (and it keeps versions)."""
-        self._buckets += 1
-        name = name or f"bucket-{self._buckets}"
+        name = name or f"bucket-{self._next()}"
         headers = {"x-amz-bucket-object-lock-enabled": "true"} if lock else {}
         self.ask("PUT", name, headers=headers)
         if default_lock_days:
@@ -92,6 +93,16 @@ class Seaweed:
             body = f"<ObjectLockConfiguration>{body}</ObjectLockConfiguration>"
             self.ask("PUT", name, {"object-lock": ""}, body=body.encode())
         return name
+
+    def new_prefix(self) -> str:
+        """A place in a bucket with object lock that nobody has used: quicker than a new bucket."""
+        if not self._shared:
+            self._shared = self.new_bucket(lock=True)
+        return f"{self._shared}/place-{self._next()}"
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
 
     def versions(self, bucket: str, prefix: str = "") -> int:
         """How many versions of objects there are."""
@@ -116,13 +127,15 @@ def run_seaweed(folder: Path):
     (folder / "data").mkdir()
     command = [
         weed(), f"-logdir={folder}", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=1024", "-volume.max=100",
+        "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=1024", "-volume.max=500",
         "-master.telemetry=false", "-filer", "-filer.disableHttp", "-s3", f"-s3.config={config}",
         "-s3.port.iceberg=0", "-s3.port.lance=0",
         *(f"-{name}.port={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+        # Each bucket gets as many volumes at once as it is told, 7 by itself; there are many buckets.
+        grown = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"}
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=grown)
     server = Seaweed(f"http://127.0.0.1:{ports['s3']}", admin, site, process)
     try:
         _wait_for_seaweed(server)
