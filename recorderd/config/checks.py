@@ -6,12 +6,15 @@ out and has been reported) and reports what it finds; none stops the others.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import importlib.util
 import re
 import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from recorderd.config.files import DATA, find
 from recorderd.config.recipients import is_recipient
@@ -36,6 +39,22 @@ NO_PYRAGE = (
     "sealing needs the package pyrage, which is not installed: pip install 'recorderd[seal]'; "
     "32-bit Raspberry Pi OS has no wheel of it: use the 64-bit system, or leave this table out"
 )
+
+NO_ASYNCSSH = (
+    "an sftp:// archive needs the package asyncssh, which is not installed: pip install "
+    "'recorderd[sftp]'"
+)
+
+_KEYS_OF_KINDS: dict[str, tuple[tuple[str, ...], Any]] = {
+    "endpoint": (("s3",), ""),
+    "region": (("s3",), "us-east-1"),
+    "ca_file": (("s3",), ""),
+    "lock_days": (("s3",), 0),
+    "lock_mode": (("s3",), "governance"),
+    "credentials": (("s3", "sftp"), ""),
+    "host_key": (("sftp",), ""),
+}
+"""Which kinds of archive use a key, and the value that stands for its absence."""
 
 _GPIO_DRIVERS = frozenset({"rpi-gpio", "gpiod"})
 
@@ -313,8 +332,57 @@ def _check_clip(
 
 
 def check_archive(archive: Tree | None, problems: Problems) -> None:
-    """An endpoint is a matter of S3 alone."""
-    if archive is None or not archive.get("endpoint"):
+    """Each kind of archive has keys of its own; hours are a part of the day."""
+    if archive is None:
         return
-    if not (archive.get("url") or "s3://").startswith("s3://"):
-        problems.add(("archive", "endpoint"), "only an s3:// url has an endpoint; leave it out")
+    kind = (archive.get("url") or "").partition("://")[0]
+    for key, (kinds, unused) in _KEYS_OF_KINDS.items():
+        if kind and kind not in kinds and archive.get(key) not in {None, unused}:
+            text = f"only for {either([f'{each}://' for each in kinds])}; leave it out"
+            problems.add(("archive", key), text)
+    if kind == "sftp":
+        _check_sftp(archive, problems)
+    start, _, end = (archive.get("hours") or "-").partition("-")
+    if start and start == end:
+        text = f"{shown(archive['hours'])} is no time at all; for always, leave it out"
+        problems.add(("archive", "hours"), text)
+
+
+def _check_sftp(archive: Tree, problems: Problems) -> None:
+    if importlib.util.find_spec("asyncssh") is None:
+        problems.add(("archive", "url"), NO_ASYNCSSH)
+    if not _has_port(archive["url"]):
+        text = f"{shown(archive['url'])} has a port that there is not; allowed: 1 to 65535"
+        problems.add(("archive", "url"), text)
+    host_key = archive.get("host_key")
+    if host_key is None:
+        return
+    if not host_key:
+        text = (
+            "missing; without it any machine could pass for the archive: ask who keeps the server "
+            "for a line of `ssh-keyscan HOST`, and leave out the host's name"
+        )
+        problems.add(("archive", "host_key"), text)
+    elif not _is_host_key(host_key):
+        problems.add(
+            ("archive", "host_key"), "it is not whole: copy it anew from `ssh-keyscan HOST`"
+        )
+
+
+def _has_port(url: str) -> bool:
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        return False
+    return port != 0
+
+
+def _is_host_key(text: str) -> bool:
+    """Whether the kind in front is also the first string in the key (RFC 4253, section 6.6)."""
+    kind, encoded = text.split()[:2]
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return False
+    inner = len(kind).to_bytes(4, "big") + kind.encode()
+    return key.startswith(inner) and len(key) > len(inner) + 4

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.archive.places import place, target
-from tests.archive.servers import seaweed
+from tests.archive.servers import seaweed, sshd
 
-__all__ = ["place", "seaweed", "target"]
+__all__ = ["place", "seaweed", "sshd", "target"]

@@ -9,6 +9,7 @@ import pytest
 
 from recorderd.archive.posixfs import MARKER, FolderTarget
 from recorderd.archive.s3 import S3Target
+from recorderd.archive.sftp import SftpTarget
 from tests.archive.archives import archive_of, credentials_file
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recorderd.archive.target import Target
-    from tests.archive.servers import Seaweed
+    from tests.archive.servers import Seaweed, SshServer
 
 
 @dataclass
@@ -31,12 +32,12 @@ class Place:
 def folder_place(root: Path) -> Place:
     root.mkdir()
     (root / MARKER).touch()
+    return Place(lambda: FolderTarget(f"file://{root}"), lambda prefix: _files(root, prefix))
 
-    def stored(prefix: str) -> int:
-        files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-        return sum(name.startswith(prefix) for name in files if name != MARKER)
 
-    return Place(lambda: FolderTarget(f"file://{root}"), stored)
+def _files(root: Path, prefix: str) -> int:
+    found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    return sum(name.startswith(prefix) for name in found if name != MARKER)
 
 
 def bucket_place(seaweed: Seaweed, folder: Path) -> Place:
@@ -53,10 +54,24 @@ def bucket_place(seaweed: Seaweed, folder: Path) -> Place:
     )
 
 
-@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.servers)])
+def sftp_place(sshd: SshServer, root: Path) -> Place:
+    root.mkdir()
+    archive = archive_of(sshd.url(root), credentials=sshd.private_key, host_key=sshd.host_key)
+    return Place(lambda: SftpTarget(archive), lambda prefix: _files(root, prefix))
+
+
+@pytest.fixture(
+    params=[
+        "file",
+        pytest.param("s3", marks=pytest.mark.servers),
+        pytest.param("sftp", marks=pytest.mark.servers),
+    ]
+)
 def place(request, tmp_path):
     if request.param == "file":
         return folder_place(tmp_path / "archive")
+    if request.param == "sftp":
+        return sftp_place(request.getfixturevalue("sshd"), tmp_path / "archive")
     return bucket_place(request.getfixturevalue("seaweed"), tmp_path)
 
 

@@ -35,9 +35,6 @@ BUCKET = "recordings"
 READY_S_MAX = 90  # of a server on a busy machine; it takes 4 s alone
 
 
-# ------------------------------------------------------------------ SeaweedFS
-
-
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -225,3 +222,67 @@ def _sync_each_object(master_port: int) -> None:
     shell = [weed(), "shell", f"-master=127.0.0.1:{master_port}"]
     done = subprocess.run(shell, input=command, capture_output=True, timeout=60, check=True)
     assert re.search(rb'"fsync": +true', done.stdout), done
+
+
+@dataclass
+class SshServer:
+    """A running sshd of this user's, that gives a folder by SFTP."""
+
+    port: int
+    folder: Path
+    host_key: str  # as [archive] has it
+    other_host_key: str  # of another kind, which the server has too
+    private_key: Path  # that it lets in
+    config: Path
+    process: subprocess.Popen[bytes]
+
+    def url(self, folder: Path) -> str:
+        return f"sftp://root@127.0.0.1:{self.port}{folder}"
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory) -> SshServer:
+    """One sshd for the whole run."""
+    with run_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@contextmanager
+def run_sshd(folder: Path):
+    """An sshd with a key of its own in this folder, ready, until the block ends. It needs root."""
+    keys = {name: new_key(folder / name) for name in ("host", "client")}
+    rsa = new_key(folder / "host_rsa", "rsa")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    port = _port_pairs(1)[0]
+    config = folder / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nHostKey {folder}/host_rsa\n"
+        f"PidFile none\nAuthorizedKeysFile {folder}/client.pub\nStrictModes no\nUsePAM no\n"
+        "PasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n"
+    )
+    command = ["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(folder / "output")]
+    process = subprocess.Popen(command)
+    try:
+        _wait_for_sshd(port, process)
+        yield SshServer(port, folder, keys["host"], rsa, folder / "client", config, process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def new_key(path: Path, kind: str = "ed25519") -> str:
+    """Make a pair of keys; the public one, without its comment."""
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+    return " ".join(path.with_name(f"{path.name}.pub").read_text().split()[:2])
+
+
+def _wait_for_sshd(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + READY_S_MAX
+    while time.monotonic() < until:
+        assert process.poll() is None, "sshd ended; see the file output in its folder"
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+            if link.recv(4) == b"SSH-":
+                return
+        time.sleep(0.05)
+    pytest.fail("sshd did not get ready; see the file output in its folder")
