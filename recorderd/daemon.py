@@ -168,6 +168,7 @@ class Daemon:
         )
         ledger.sign()
         self.status.extra["device_fingerprint"] = ledger.fingerprint
+        self.status.extra["config_sha256"] = config.sha256
         return Books(directory, ledger)
 
     def _start_age(self, books: Books) -> AgeClock:
@@ -314,6 +315,7 @@ class Daemon:
             settings = self._line_settings(config, line)
             self._actors.lines[line.name].station.calls.settings = settings
         log.info("configuration taken: %s (%d cards)", config.path, len(cards_before))
+        self.status.extra["config_sha256"] = config.sha256
         self._writer.submit(LedgerNote("config-taken", {"config_sha256": config.sha256}))
 
     def _close_cards(self, config: Config) -> None:

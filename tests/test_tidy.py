@@ -25,7 +25,7 @@ ROOMS = {
     "evidence": {"core", "ports", "config", "media", "disk", "seal", "store"},
     "recording": {"core", "ports", "media", "disk", "seal", "store", "config"},
     "archive": {"core", "config", "disk"},
-    "upload": {"core", "config", "disk", "store", "archive", "runtime"},
+    "upload": {"core", "ports", "config", "disk", "store", "archive", "runtime"},
     "central": {"core", "config", "disk", "store", "evidence", "archive"},
     "drivers": {"core", "ports", "config", "media"},
     "sim": {"core", "ports", "config", "media"},

@@ -74,6 +74,13 @@ def build_parser() -> argparse.ArgumentParser:
     recover.add_argument(
         "--rebuild", action="store_true", help="drop the catalogue and make it again from the calls"
     )
+    upload = _command(commands, "upload", "bring calls to the archive", "upload", "upload")
+    upload.add_argument(
+        "--once", action="store_true", help="all that waits, whatever the hours, and no more"
+    )
+    upload.add_argument(
+        "--retry", action="store_true", help="let calls that the archive refused be tried again"
+    )
     _keys(commands)
     _export(commands)
     _verify(commands)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from datetime import UTC, datetime
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,21 +11,26 @@ from rich.table import Table
 
 from recorderd.config import find_config, load
 from recorderd.errors import StoreError
+from recorderd.runtime.statusfile import (
+    RECORDER_STALE_S,
+    STATUS,
+    UPLOAD,
+    UPLOADER_STALE_S,
+    read_status,
+)
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-READS_MAX = 5
-
-STALE_S = 90
-"""The recorder writes the file at least every 30 s."""
-
 
 def status(options: argparse.Namespace) -> int:
     """Show the state of each line; exit 1 while there is an alarm or nobody is recording."""
     config = load(find_config(options.config))
-    found = read_status(config.storage.directory / "status.json")
+    found = read_recorder_status(config.storage.directory)
+    if config.archive is not None:
+        found["upload"] = read_upload_status(config.storage.directory)
+        found["alarms"] += [f"archive: {text}" for text in found["upload"]["alarms"]]
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
@@ -36,29 +38,17 @@ def status(options: argparse.Namespace) -> int:
     return 1 if found["alarms"] else 0
 
 
-def read_status(path: Path) -> dict[str, Any]:
-    """status.json, with an alarm of its own when it has grown old."""
+def read_recorder_status(directory: Path) -> dict[str, Any]:
+    """status.json of a state directory. Raises StoreError."""
+    return read_status(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run")
+
+
+def read_upload_status(directory: Path) -> dict[str, Any]:
+    """upload.json of a state directory; an alarm in its place where the uploader keeps none."""
     try:
-        found = _load(path)
-    except FileNotFoundError:
-        raise StoreError(
-            f"{path}: not there; the recorder has not run yet: recorderd run"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from None
-    age_s = (datetime.now(UTC) - datetime.fromisoformat(found["at"])).total_seconds()
-    if age_s > STALE_S:
-        found["alarms"].insert(0, f"the recorder has not reported since {found['at']}")
-    return found
-
-
-def _load(path: Path) -> dict[str, Any]:
-    """Read again where it was just being written over."""
-    for _ in range(READS_MAX - 1):
-        with suppress(ValueError):
-            return dict(json.loads(path.read_text("utf-8")))
-        sleep(0.05)
-    return dict(json.loads(path.read_text("utf-8")))
+        return read_status(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
+    except StoreError as error:
+        return {"alarms": [str(error)]}
 
 
 def print_status(found: dict[str, Any], console: Console) -> None:
@@ -86,6 +76,8 @@ def print_status(found: dict[str, Any], console: Console) -> None:
     disk = found.get("disk")
     if disk is not None:
         console.print(disk_line(disk), highlight=False)
+    if "doing" in found.get("upload", {}):
+        console.print(upload_line(found["upload"]), highlight=False, markup=False)
     for alarm in found["alarms"]:
         console.print(f"[red]alarm[/red]  {escape(alarm)}")
     if not found["alarms"]:
@@ -98,4 +90,14 @@ def disk_line(disk: dict[str, Any]) -> str:
     if disk["used_mb_per_day"] is not None:
         words.append(f"calls take {disk['used_mb_per_day']} MB a day")
         words.append(f"full on {disk['full_on']}" if disk["full_on"] else "never full at this rate")
+    return ", ".join(words)
+
+
+def upload_line(upload: dict[str, Any]) -> str:
+    """What of the calls is in the archive, and what is not."""
+    words = [f"archive: {upload['doing']}", f"{upload['waiting']} calls waiting"]
+    if upload["oldest_at"]:
+        words.append(f"the oldest since {upload['oldest_at'][:16].replace('T', ' ')}Z")
+    if upload["last_upload_at"]:
+        words.append(f"last upload {upload['last_upload_at'][:19].replace('T', ' ')}Z")
     return ", ".join(words)

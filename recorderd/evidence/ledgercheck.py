@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from recorderd.core import chain
 from recorderd.core.chain import Head
 from recorderd.disk import files
-from recorderd.disk.layout import LEDGER
+from recorderd.disk.layout import LEDGER, TIMESTAMPS
 from recorderd.errors import LedgerError
-from recorderd.evidence.part import TIMESTAMPS
 from recorderd.evidence.walk import KeyedWalk
 from recorderd.store.ledger import RECORDER, chain_lines, chain_names, file_ranges, is_line
 

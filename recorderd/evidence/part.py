@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from recorderd.core import chain
 from recorderd.core.chain import Entry, Head
 from recorderd.disk import files
-from recorderd.disk.layout import KEYS, LEDGER
+from recorderd.disk.layout import KEYS, LEDGER, TIMESTAMPS
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence.walk import Checkpoint, KeyedWalk
 from recorderd.store.ledger import DESK, RECORDER, chain_lines, file_ranges, is_line
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-TIMESTAMPS = "timestamps"
+
 REPLY_SUFFIX = ".tsr"
 REPLY_BYTES_MAX = 1 << 20
 

@@ -35,8 +35,12 @@ class SystemClock:
         )
 
     def _is_synchronised(self) -> bool:
-        """What the kernel was told by whichever daemon disciplines it (adjtimex, read only)."""
-        return bool(self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)) != _TIME_ERROR)
+        """What the kernel was told by whichever daemon disciplines it (adjtimex, read only).
+
+        Where it may not be asked (a filter of system calls), nobody knows: that is not synchronised.
+        """
+        state: int = self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+        return 0 <= state < _TIME_ERROR
 
     @staticmethod
     def _source() -> str:

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 RECORDER = "recorder"
 DESK = "desk"
+UPLOADER = "uploader"
 
 ERASURES = ("call-erased", "sound-removed")
 
@@ -409,17 +410,52 @@ def open_desk(
 
     Waits for another command that has it open.
     """
-    folder = directory / LEDGER / DESK
+    with (
+        _only_writer(directory / LEDGER / DESK, directory, fcntl.LOCK_EX),
+        _opened(directory, DESK, site, read_clock) as ledger,
+    ):
+        yield ledger
+        ledger.sign()
+
+
+@contextmanager
+def open_uploader_ledger(
+    directory: Path, site: str, read_clock: Callable[[], ClockReading]
+) -> Iterator[Ledger]:
+    """The uploader's own chain. StoreError where another uploader has it open."""
+    folder = directory / LEDGER / UPLOADER
+    try:
+        with (
+            _only_writer(folder, directory, fcntl.LOCK_EX | fcntl.LOCK_NB),
+            _opened(directory, UPLOADER, site, read_clock) as ledger,
+        ):
+            yield ledger
+    except BlockingIOError:
+        raise StoreError(
+            f"{directory}: another uploader is at work there (systemctl status recorderd-upload); "
+            "stop it first, or leave it to it: `recorderd upload --retry` tells it to try again"
+        ) from None
+
+
+@contextmanager
+def _only_writer(folder: Path, directory: Path, how: int) -> Iterator[None]:
+    """The lock of a chain. Raises BlockingIOError where it must not be waited for."""
     files.make_directory(folder, directory)
     with files.guarded(folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        ledger = Ledger(directory, DESK, site, load_device_key(directory), read_clock)
-        try:
-            yield ledger
-            ledger.sign()
-        finally:
-            ledger.close()
+        fcntl.flock(descriptor, how)
+        yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _opened(
+    directory: Path, name: str, site: str, read_clock: Callable[[], ClockReading]
+) -> Iterator[Ledger]:
+    ledger = Ledger(directory, name, site, load_device_key(directory), read_clock)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,52 @@
+"""Reading the status files that the processes keep for people: status.json and upload.json."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from recorderd.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATUS = "status.json"
+UPLOAD = "upload.json"
+
+RECORDER_STALE_S = 90
+"""The recorder writes the file at least every 30 s."""
+
+UPLOADER_STALE_S = 900
+"""The uploader writes it before each wait, of five minutes at the most, and while it carries a call."""
+
+READS_MAX = 5
+
+
+def read_status(path: Path, who: str, stale_s: int, start: str) -> dict[str, Any]:
+    """A status file, with an alarm of its own when `who` has not written it for `stale_s` seconds.
+
+    `start` is the command that starts it. Raises StoreError.
+    """
+    try:
+        found = _load(path)
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(found["at"])).total_seconds()
+        alarms = list(found["alarms"])
+    except FileNotFoundError:
+        raise StoreError(f"{path}: not there; {who} has not run yet: {start}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from None
+    if age_s > stale_s:
+        alarms.insert(0, f"{who} has not reported since {found['at']}")
+    return {**found, "alarms": alarms}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read again where it was just being written over."""
+    for _ in range(READS_MAX - 1):
+        with suppress(ValueError):
+            return dict(json.loads(path.read_text("utf-8")))
+        sleep(0.05)
+    return dict(json.loads(path.read_text("utf-8")))

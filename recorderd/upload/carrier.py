@@ -1,0 +1,119 @@
+"""Carrying one call to the archive, file by file; the part of the work that several threads do."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from recorderd.archive.deposit import deposit
+from recorderd.errors import ArchiveError, RefusedError, StoreError, TryAgainError
+from recorderd.store.receipts import Receipt
+from recorderd.upload.parcel import pack_parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+    from pathlib import Path
+
+    from recorderd.archive.target import Held, Target
+    from recorderd.upload.pace import Pace
+    from recorderd.upload.parcel import Parcel, Piece
+    from recorderd.upload.queue import Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A call of which the archive has everything now."""
+
+    parcel: Parcel
+    held: dict[str, Held]  # by file name
+    archive: str
+
+    def receipt(self, at: str) -> Receipt:
+        """What was confirmed now and before. `at`: ISO 8601, UTC."""
+        before = self.parcel.before or Receipt(self.archive, at)
+        if not self.parcel.pieces:
+            return before
+        files_ = {piece.name: piece.content.sha256 for piece in self.parcel.pieces}
+        objects = {
+            piece.name: {"key": piece.key, **_without_hash(self.held[piece.name])}
+            for piece in self.parcel.pieces
+        }
+        return Receipt(self.archive, at, {**before.files, **files_}, {**before.objects, **objects})
+
+
+def _without_hash(held: Held) -> dict[str, object]:
+    return {name: value for name, value in asdict(held).items() if name != "sha256"}
+
+
+class Carrier:
+    """Each thread that carries has a connection of its own."""
+
+    def __init__(
+        self,
+        directory: Path,
+        zone: tzinfo,
+        site: str,
+        open_target: Callable[[], Target],
+        pace: Pace,
+    ) -> None:
+        self._directory = directory
+        self._zone = zone
+        self._site = site
+        self._open_target = open_target
+        self._pace = pace
+        self._own = threading.local()
+        self._targets: list[Target] = []
+
+    def carry(self, call: Waiting) -> Carried:
+        """Bring a call to the archive. Raises ArchiveError, StoreError, and Stopped."""
+        parcel = pack_parcel(self._directory, call, self._zone, self._site)
+        target = self._target()
+        held = {piece.name: self._carry(target, call, piece) for piece in parcel.pieces}
+        return Carried(parcel, held, target.name)
+
+    def close(self) -> None:
+        """Let go of all connections; only when no thread carries any more."""
+        for target in self._targets:
+            target.close()
+
+    def _target(self) -> Target:
+        if not hasattr(self._own, "target"):
+            self._own.target = self._open_target()
+            self._targets.append(self._own.target)
+        found: Target = self._own.target
+        return found
+
+    def _carry(self, target: Target, call: Waiting, piece: Piece) -> Held:
+        try:
+            return deposit(target, piece.key, self._pace.paced(piece.content))
+        except RefusedError as error:
+            _check_own(call, piece)
+            raise RefusedError(_without_name(error, call, piece)) from None
+        except TryAgainError as error:
+            raise TryAgainError(_without_name(error, call, piece), error.retry_after_s) from None
+        except StoreError as error:
+            raise StoreError(_without_name(error, call, piece)) from None
+
+
+def _check_own(call: Waiting, piece: Piece) -> None:
+    """Before the archive is blamed: whether our own file is what it should be. Raises StoreError."""
+    digest = hashlib.sha256()
+    for block in piece.content.blocks():
+        digest.update(block)
+    if digest.hexdigest() != piece.content.sha256:
+        raise StoreError(
+            f"call {call.id}: {piece.label} on this box is not what was recorded (`recorderd verify "
+            f"{call.id[:8]}` tells more): the disk may be failing; restore the file from a copy"
+        )
+
+
+def _without_name(error: ArchiveError | StoreError, call: Waiting, piece: Piece) -> str:
+    """What went wrong, without the file's name, in which the caller's number stands."""
+    text = str(error)
+    for name in (piece.name, quote(piece.name), quote(piece.name, safe="")):
+        text = text.replace(name, piece.label)
+    return f"call {call.id}: {text}"
