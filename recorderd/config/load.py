@@ -30,7 +30,7 @@ from recorderd.config.files import EXAMPLE, clip_exists
 from recorderd.config.locate import locate
 from recorderd.config.problems import Problems, at_line
 from recorderd.config.profiles import countries, load_profile
-from recorderd.config.settle import Tree, settle
+from recorderd.config.settle import Tree, settle, settle_archive
 from recorderd.config.values import (
     Announcement,
     Archive,
@@ -88,6 +88,17 @@ def load(path: Path, check_clip: ClipCheck = clip_exists) -> Config:
     profile = _profile(tree["site"].get("country"), problems)
     problems.raise_if_any()
     return _config(path, hashlib.sha256(data).hexdigest(), tree, profile)
+
+
+def load_archive(path: Path) -> Archive:
+    """The table [archive] in `path`, which may be a box's configuration or hold nothing else: the
+    central side is no box. Raises ConfigError with all that is wrong with the table."""
+    found, lines = _parse(path, _decode(path, _read(path)))
+    problems = Problems(path, lines)
+    tree = settle_archive(found, problems)
+    check_archive(tree, problems)
+    problems.raise_if_any()
+    return _archive(tree, path)
 
 
 def _read(path: Path) -> bytes:

@@ -25,6 +25,19 @@ def settle(found: Tree, problems: Problems) -> Tree:
     return _table(FILE, found, (), problems)
 
 
+def settle_archive(found: Tree, problems: Problems) -> Tree:
+    """The table [archive] alone, settled; of the rest of the file only the names are judged."""
+    for name in found.keys() - set(FILE.known):
+        problems.add((name,), _unknown(name, FILE))
+    table = next(table for table in FILE.tables if table.name == "archive")
+    if table.name not in found:
+        problems.add((table.name,), f"missing; add a table headed [archive]: {table.meaning}")
+        return {}
+    settled = _inner(table, found[table.name], (table.name,), problems)
+    assert isinstance(settled, dict)
+    return settled
+
+
 def _table(table: Table, found: Tree, path: KeyPath, problems: Problems) -> Tree:
     for name in found.keys() - set(table.known):
         problems.add((*path, name), _unknown(name, table))
