@@ -26,7 +26,7 @@ ROOMS = {
     "recording": {"core", "ports", "media", "disk", "seal", "store", "config"},
     "archive": {"core", "config", "disk"},
     "upload": {"core", "ports", "config", "disk", "store", "archive", "runtime"},
-    "central": {"core", "config", "disk", "store", "evidence", "archive"},
+    "central": {"core", "config", "disk", "seal", "store", "evidence", "archive"},
     "drivers": {"core", "ports", "config", "media"},
     "sim": {"core", "ports", "config", "media"},
     "runtime": {"core", "ports"},

@@ -84,7 +84,57 @@ def build_parser() -> argparse.ArgumentParser:
     _keys(commands)
     _export(commands)
     _verify(commands)
+    _archive(commands)
     return parser
+
+
+def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "the central side: the calls of all sites, on a server"
+    archive = commands.add_parser("archive", help=meaning, description=meaning)
+    kinds = archive.add_subparsers(
+        dest="archive", required=True, metavar="compact|search|sites|verify"
+    )
+    _search(kinds)
+    compact = _command(
+        kinds, "compact", "take what boxes have uploaded into the catalogue", "archive", "compact"
+    )
+    compact.add_argument(
+        "--work", type=Path, metavar="DIR", help="for temporary files (default: $TMPDIR)"
+    )
+    sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
+    _time_zone(sites)
+    _json(sites)
+
+
+def _search(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    search = _command(kinds, "search", "find calls of all sites", "archive", "search")
+    _filters(search)
+    search.add_argument(
+        "--site", action="append", default=[], metavar="S", help="a site's name; may be repeated"
+    )
+    search.add_argument(
+        "--limit", type=_count, default=10_000, metavar="N", help="the last N calls (default: 10000)"
+    )
+    search.add_argument(
+        "--search-keys",
+        type=Path,
+        metavar="FOLDER",
+        help="copies of boxes' keys/search.key, named <site>.key, to find sealed calls",
+    )
+    _time_zone(search)
+    _json(search)
+
+
+def _time_zone(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-zone", metavar="Z", help="of the times, as in Asia/Tokyo (default: this machine's)"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls")
+    return int(text)
 
 
 def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -158,14 +208,18 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def _calls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     calls = _command(commands, "calls", "find calls", "calls", "calls")
-    calls.add_argument("--number", metavar="N", help="the other party's number, or its last digits")
-    calls.add_argument("--from", dest="since", metavar="T", help="from this date or time on")
-    calls.add_argument("--to", dest="until", metavar="T", help="up to this date or time")
-    calls.add_argument("--line", metavar="L", help="the line's name")
-    calls.add_argument(
+    _filters(calls)
+    _json(calls)
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--number", metavar="N", help="the other party's number, or its last digits")
+    parser.add_argument("--from", dest="since", metavar="T", help="from this date or time on")
+    parser.add_argument("--to", dest="until", metavar="T", help="up to this date or time")
+    parser.add_argument("--line", metavar="L", help="the line's name")
+    parser.add_argument(
         "--direction", metavar="D", choices=["inbound", "outbound", "unknown"], help="in or out"
     )
-    _json(calls)
 
 
 def _holds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -55,6 +55,11 @@ def read_search_key(directory: Path) -> bytes | None:
     path = directory / KEYS / NAME
     if not path.parent.is_dir() or not path.exists():
         return None
+    return read_key_file(path)
+
+
+def read_key_file(path: Path) -> bytes:
+    """A search key in a file, also a copy of it elsewhere. Raises StoreError."""
     with files.guarded(path):
         text = path.read_bytes()
     try:

@@ -1,0 +1,332 @@
+"""Compaction: what boxes have landed becomes sorted Parquet files, and many small ones become few.
+
+One step after the other, each ended by a manifest: a round takes in so many batches; then runs are
+merged; then what nobody needs is removed. Nothing is removed before the manifest that supersedes it is
+durable, and each step can be done again from its beginning: a crash leaves files that no manifest
+names (they are swept) or batches that are taken and still there (they are removed the next time). Two
+compactors may work at one time: whose manifest comes second begins its step again.
+
+Runs are merged as in a log-structured merge tree: four of one level become one of the next, so a row
+is written once a level, and a date or month has three files of a level at most. A call that is erased
+must leave the files too: where erasures came in, all runs of that date or month become one, some hours
+later, for erasures come all day.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from recorderd.archive.layout import LANDING
+from recorderd.archive.target import content_of_file
+from recorderd.central import manifest as manifests
+from recorderd.central import tables
+from recorderd.central.landing import read_batch
+from recorderd.central.manifest import Run
+from recorderd.disk import files
+from recorderd.errors import ExistsError, RefusedError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from recorderd.archive.target import Target
+    from recorderd.central.engine import Engine
+    from recorderd.central.landing import Problem
+    from recorderd.central.manifest import Manifest, Tables
+    from recorderd.central.place import Place
+
+FANOUT = 4
+"""Runs of one level that become one. A month of hourly runs is written five times over."""
+
+ROUND_BATCHES, ROUND_ROWS = 5_000, 500_000
+"""What one round takes in: some hundred megabytes of disk, some minutes to lose in a crash."""
+
+PURGE_AFTER = timedelta(hours=6)
+"""From an erasure to the files without the call; what they supersede goes after the grace time."""
+
+TAKEN_MAX = 100_000
+"""Batches that are taken and still there: each manifest lists them, with 60 bytes a piece."""
+
+SPOOL = "landed.jsonl"
+
+OVERTAKEN_MAX = 20
+"""Times in a row that another compactor may come first; more is no accident."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a compaction did."""
+
+    batches: int = 0
+    rows: int = 0
+    merges: int = 0
+    removed: int = 0  # batches
+    kept: int = 0  # batches that the archive will not remove
+    swept: int = 0  # files that nobody needs any more
+    problems: list[Problem] = field(default_factory=list)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def compact(
+    place: Place,
+    work: Path | None = None,
+    now: Callable[[], datetime] = utc_now,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> Report:
+    """Take in all that has landed, merge, and tidy. Raises ArchiveError and StoreError.
+
+    `work` is where temporary files go: a round's rows and the largest run, twice.
+    """
+    with (
+        TemporaryDirectory(prefix="recorderd-compact-", dir=work) as folder,
+        closing(place.engine(Path(folder))) as engine,
+    ):
+        compaction = _Compaction(place, engine, Path(folder), now, tell)
+        return compaction.run()
+
+
+class _Compaction:
+    def __init__(
+        self,
+        place: Place,
+        engine: Engine,
+        work: Path,
+        now: Callable[[], datetime],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._place = place
+        self._target: Target = place.target
+        self._engine = engine
+        self._work = work
+        self._now = now
+        self._tell = tell
+        self._overtaken = 0
+        self._judged: set[str] = set()  # batches with problems, which stay where they are
+        self._report = Report()
+
+    def run(self) -> Report:
+        while self._again(self._take_in):
+            pass
+        while self._again(self._merge):
+            pass
+        while self._again(self._tidy):
+            pass
+        return self._report
+
+    def _again(self, step: Callable[[], bool]) -> bool:
+        """One step; whether there is more to do. Who was overtaken begins it anew."""
+        try:
+            more = step()
+        except ExistsError:
+            self._overtaken += 1
+            if self._overtaken > OVERTAKEN_MAX:
+                raise TryAgainError(
+                    f"{self._target.name}: other compactors always come first; let one run at a time"
+                ) from None
+            return True
+        self._overtaken = 0
+        return more
+
+    # ------------------------------------------------------------ taking in
+
+    def _take_in(self) -> bool:
+        """A round of batches. The manifest is read before the listing: what is listed and not taken
+        was not taken before, and what is taken since makes this round's manifest come second."""
+        old = manifests.newest(self._target)
+        listed = {item.key for item in self._target.list(LANDING)}
+        taken = old.taken & listed
+        keys = sorted(listed - old.taken - self._judged)
+        if not keys:
+            return False
+        if len(taken) >= TAKEN_MAX:
+            raise RefusedError(
+                f"{self._target.name}: {len(taken)} batches in landing/ are in the tables and cannot be "
+                "removed; let these credentials remove what is below landing/"
+            )
+        batches, problems = self._spool(keys)
+        self._judged |= {problem.key for problem in problems}
+        self._report.problems += problems
+        sites, sealed = set(old.sites), set(old.sealed_sites)
+        made: list[tuple[str, str, Run]] = []
+        if (self._work / SPOOL).stat().st_size:
+            tables.load(self._engine, self._work / SPOOL)
+            made = self._write_landed(old)
+            sites |= tables.sites(self._engine)
+            sealed |= tables.sealed_sites(self._engine)
+        if made or batches:
+            self._commit(old, made, taken=taken | batches, sites=sites, sealed_sites=sealed)
+        self._report.batches += len(batches)
+        self._report.rows += sum(run.rows for table, _, run in made if table == tables.CALLS)
+        self._tell(f"{self._report.rows} rows of {self._report.batches} batches")
+        self._remove(batches)
+        return True
+
+    def _spool(self, keys: Iterable[str]) -> tuple[set[str], list[Problem]]:
+        """Read and judge as many batches as a round takes, and put their rows into a file.
+
+        The keys of those without a problem, and the problems of the others.
+        """
+        whole: set[str] = set()
+        problems: list[Problem] = []
+        rows = 0
+        path = self._work / SPOOL
+        with files.guarded(path), path.open("wb") as spool:
+            for key in keys:
+                batch = read_batch(self._target, key, self._now())
+                if batch is None:
+                    continue
+                spool.writelines(map(tables.spool_line, batch.rows))
+                rows += len(batch.rows)
+                problems += batch.problems
+                if not batch.problems:
+                    whole.add(key)
+                if rows >= ROUND_ROWS or len(whole) + len(problems) >= ROUND_BATCHES:
+                    break
+        return whole, problems
+
+    def _write_landed(self, old: Manifest) -> list[tuple[str, str, Run]]:
+        """Write what is new of the round's rows, a file for each date and month."""
+        dates = tables.dates(self._engine)
+        known = [run.key for day in dates for run in old.dates.get(day, ())]
+        tables.drop_known(self._engine, self._where(known))
+        made = []
+        for table, partition, erases in tables.partitions(self._engine):
+            there = old.dates if table == tables.CALLS else old.months
+            since = stamp(self._now()) if erases and partition in there else None
+            source = tables.landed_of(table, partition)
+            if run := self._write(table, partition, source, level=0, erased_since=since):
+                made.append((table, partition, run))
+        return made
+
+    def _remove(self, batches: Iterable[str]) -> None:
+        """Remove batches whose rows are in the tables. One that the archive keeps stays taken."""
+        for key in sorted(batches):
+            if manifests.removed(self._target, key):
+                self._report.removed += 1
+            else:
+                self._report.kept += 1
+
+    # ------------------------------------------------------------ merging
+
+    def _merge(self) -> bool:
+        """Merge the runs of one date or month where there are too many, or erased calls in them."""
+        old = manifests.newest(self._target)
+        for table, partition, runs in _partitions(old):
+            chosen = self._chosen(runs)
+            if not chosen:
+                continue
+            is_whole = len(chosen) == len(runs)
+            source = tables.merged(
+                table, self._where([run.key for run in chosen]), is_whole=is_whole
+            )
+            since = (
+                None
+                if is_whole
+                else min(filter(None, (run.erased_since for run in chosen)), default=None)
+            )
+            level = max(run.level for run in chosen) + (not is_whole or len(chosen) >= FANOUT)
+            run = self._write(table, partition, source, level=level, erased_since=since)
+            gone = {each.key for each in chosen}
+            self._commit(old, [(table, partition, run)] if run else [], gone=gone)
+            self._report.merges += 1
+            self._tell(f"merged {len(chosen)} files of {partition}")
+            return True
+        return False
+
+    def _chosen(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+        due = stamp(self._now() - PURGE_AFTER)
+        if any(run.erased_since is not None and run.erased_since <= due for run in runs):
+            return runs
+        for level in sorted({run.level for run in runs}):
+            same = tuple(run for run in runs if run.level == level)
+            if len(same) >= FANOUT:
+                return same
+        return ()
+
+    # ------------------------------------------------------------ tidying
+
+    def _tidy(self) -> bool:
+        """Remove what is left: batches of a crash, files and manifests that nobody needs any more."""
+        old = manifests.newest(self._target)
+        there = old.taken & {item.key for item in self._target.list(LANDING)}
+        self._report.kept = 0
+        self._remove(there)
+        left = there & {item.key for item in self._target.list(LANDING)} if there else there
+        if (left, old.next(self._now()).superseded) != (old.taken, old.superseded):
+            old = self._commit(old, [], taken=left)
+        if old.number:
+            self._report.swept += manifests.sweep(self._target, old, self._now())
+            manifests.prune(self._target)
+        return False
+
+    # ------------------------------------------------------------ files and manifests
+
+    def _where(self, keys: Iterable[str]) -> list[str]:
+        return [self._place.where(key) for key in keys]
+
+    def _write(
+        self, table: str, partition: str, source: str, level: int, erased_since: str | None
+    ) -> Run | None:
+        """Write a run here, and put it where it belongs; no manifest names it yet."""
+        path = self._work / "run.parquet"
+        written = tables.write(self._engine, table, source, path)
+        if written is None:
+            return None
+        key = manifests.run_key(table, partition, self._now())
+        self._target.put(key, content_of_file(path, files.sha256_of(path)))
+        return Run(
+            key, level, written.rows, written.first, written.last, written.sealed, erased_since
+        )
+
+    def _commit(
+        self,
+        old: Manifest,
+        made: Iterable[tuple[str, str, Run]],
+        gone: AbstractSet[str] = frozenset(),
+        **changed: Any,
+    ) -> Manifest:
+        """Let runs be named, and others no more. ExistsError where another compactor came first."""
+        now = self._now()
+        if manifests.is_stale((run.key for _, _, run in made), now):
+            raise TryAgainError(
+                f"{self._target.name}: a step of the compaction took more than half a day; its files "
+                "could be swept by now, and it is not made valid: run it again"
+            )
+        there = {tables.CALLS: dict(old.dates), tables.PARTY: dict(old.months)}
+        for named in there.values():
+            for partition, runs in list(named.items()):
+                named[partition] = tuple(run for run in runs if run.key not in gone)
+        for table, partition, run in made:
+            there[table][partition] = (*there[table].get(partition, ()), run)
+        new = old.next(
+            now,
+            dates=_filled(there[tables.CALLS]),
+            months=_filled(there[tables.PARTY]),
+            superseded={**old.superseded, **dict.fromkeys(gone, stamp(now))},
+            **changed,
+        )
+        manifests.commit(self._target, new)
+        return new
+
+
+def stamp(at: datetime) -> str:
+    """A moment as manifests have it: text that sorts as time."""
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _filled(named: Tables) -> Tables:
+    return {partition: runs for partition, runs in named.items() if runs}
+
+
+def _partitions(manifest: Manifest) -> Iterator[tuple[str, str, tuple[Run, ...]]]:
+    for table, named in ((tables.CALLS, manifest.dates), (tables.PARTY, manifest.months)):
+        for partition, runs in named.items():
+            yield table, partition, runs

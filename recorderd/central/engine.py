@@ -1,0 +1,100 @@
+"""DuckDB, within bounds: so much memory, what does not fit in a folder of its own, no extension but ours.
+
+Parquet files of an archive are read where they lie: by path on a mounted one, over HTTP on S3, with
+DuckDB's extension httpfs, which comes as a Python package and is loaded from there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from recorderd.errors import RefusedError, StoreError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MEMORY_MB = 512
+"""Sorting a month of a thousand sites takes less; what takes more goes to the disk."""
+
+EXTENSION_PACKAGE = "duckdb_extension_httpfs"
+
+Row = dict[str, Any]
+
+
+class Engine:
+    """One connection, with a folder for what does not fit into memory."""
+
+    def __init__(self, work: Path, memory_mb: int = MEMORY_MB) -> None:
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": f"{memory_mb}MB",
+                "temp_directory": str(work),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "preserve_insertion_order": "false",
+            }
+        )
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement."""
+        with _guarded():
+            self._connection.execute(sql, values)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """What a query gives, each row by the names of its columns."""
+        with _guarded():
+            done = self._connection.execute(sql, values)
+            names = [column[0] for column in done.description]
+            return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def load_httpfs(engine: Engine) -> None:
+    """Let an engine read over HTTP. RefusedError where the extension is not there, or not its own."""
+    spec = importlib.util.find_spec(EXTENSION_PACKAGE)
+    version = duckdb.__version__
+    mend = f"`pip install 'duckdb-extension-httpfs=={version}'`, or 'recorderd[archive]' for both"
+    if spec is None or not spec.submodule_search_locations:
+        raise RefusedError(f"DuckDB's extension httpfs is not installed: {mend}")
+    folder = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{version}"
+    path = folder / "httpfs.duckdb_extension"
+    if not path.is_file():
+        raise RefusedError(f"DuckDB is {version}, and its extension httpfs is of another: {mend}")
+    engine.run(f"LOAD {quoted(str(path))}")
+
+
+def quoted(text: str) -> str:
+    """A text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def listed(texts: Sequence[str]) -> str:
+    """A list of texts as SQL has it."""
+    return "[" + ", ".join(map(quoted, texts)) + "]"
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Turn what DuckDB raises into our errors."""
+    try:
+        yield
+    except duckdb.HTTPException as error:
+        status = int(getattr(error, "status_code", 0) or 0)
+        text = f"the archive, read by DuckDB: {_first_line(error)}"
+        if status in {401, 403, 404}:
+            raise RefusedError(text) from error
+        raise TryAgainError(text) from error
+    except duckdb.Error as error:
+        raise StoreError(f"DuckDB: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    """What is wrong, without the statement that DuckDB repeats: there are numbers in it."""
+    return str(error).partition("\n")[0][:500]

@@ -1,0 +1,236 @@
+"""A search over all sites: what the tables say, and what has landed since.
+
+landing/ is listed before the manifest is read, so each batch is in the tables or among those that are
+read; one that is gone when it is read was taken in meanwhile, and the search begins again. So an answer
+holds every call that had landed when the search began.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from recorderd.archive.layout import LANDING, parse_landing_key
+from recorderd.central import manifest as manifests
+from recorderd.central import tables
+from recorderd.central.engine import listed, quoted
+from recorderd.central.landing import read_batch
+from recorderd.core.numbers import narrow_key, numbers_match
+from recorderd.errors import TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from recorderd.central.engine import Engine, Row
+    from recorderd.central.landing import Problem
+    from recorderd.central.manifest import Manifest, Run, Tables
+    from recorderd.central.place import Place
+
+LOOKED_AT_MAX = 1_000_000
+"""Calls whose number ends with the same four digits: a hundredth of a percent of all calls."""
+
+ATTEMPTS = 5
+"""Each time a compactor took in what was just going to be read; it does so a few times an hour."""
+
+LANDED_MAX = 50_000
+"""Batches that a search reads by itself: some minutes. More means that nobody compacts."""
+
+KEYS_LISTED_MAX = 200
+"""Keys of sealed calls that are compared with the bounds of each row group; the hashes of more sites
+lie in all row groups anyway."""
+
+CALLS_MAX = 10_000
+"""More are no answer for people, and a program asks for a day at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for. Times are UTC; None: from the first call, up to the last."""
+
+    number: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+    sites: frozenset[str] = frozenset()  # empty: all
+    line: str | None = None
+    direction: str | None = None
+    limit: int = CALLS_MAX  # of the newest
+    keys: Mapping[str, AbstractSet[str]] = field(default_factory=dict)  # hashed, by site: sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The calls, oldest first, and how far the answer reaches."""
+
+    calls: list[Row]
+    has_more: bool  # older ones, which the limit left out
+    as_of: str  # ISO 8601, UTC: what had landed until then is in the answer
+    compacted_at: str | None  # of the manifest
+    landed: int  # batches that are not compacted
+    problems: list[Problem]  # of those
+    sealed_sites: list[str]  # whose sealed calls could not be searched
+    sealed_calls: int  # in the files that were read; of all sites
+
+
+class _TakenMeanwhileError(Exception):
+    """A batch was compacted between the manifest and its reading."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def search(
+    place: Place,
+    question: Question,
+    work: Path | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> Answer:
+    """Answer a question. Raises ArchiveError and StoreError."""
+    with (
+        TemporaryDirectory(prefix="recorderd-search-", dir=work) as folder,
+        closing(place.engine(Path(folder))) as engine,
+    ):
+        for _ in range(ATTEMPTS):
+            try:
+                return _Search(place, engine, question, Path(folder), now()).run()
+            except _TakenMeanwhileError:
+                continue
+    raise TryAgainError(f"{place.target.name}: compactors take in faster than this can read; again")
+
+
+class _Search:
+    def __init__(
+        self, place: Place, engine: Engine, question: Question, work: Path, now: datetime
+    ) -> None:
+        self._place = place
+        self._engine = engine
+        self._question = question
+        self._work = work
+        self._now = now
+
+    def run(self) -> Answer:
+        there = [item.key for item in self._place.target.list(LANDING)]
+        manifest = manifests.newest(self._place.target)
+        waiting = [key for key in there if key not in manifest.taken and self._is_asked(key)]
+        if len(waiting) > LANDED_MAX:
+            raise TryAgainError(
+                f"{self._place.target.name}: {len(waiting)} batches wait in landing/, more than a "
+                "search reads; run `recorderd archive compact`"
+            )
+        problems = self._load(waiting)
+        by_number = self._question.number is not None
+        chosen = self._files(manifest.months if by_number else manifest.dates)
+        rows = self._by_number(chosen) if by_number else self._by_time(chosen)
+        limit = self._question.limit
+        return Answer(
+            calls=[_as_json(row) for row in reversed(rows[:limit])],
+            has_more=len(rows) > limit,
+            as_of=self._now.isoformat(timespec="seconds"),
+            compacted_at=manifest.at or None,
+            landed=len(waiting),
+            problems=problems,
+            sealed_sites=self._not_searched(manifest) if by_number else [],
+            sealed_calls=sum(run.sealed for run in chosen) if by_number else 0,
+        )
+
+    def _is_asked(self, key: str) -> bool:
+        """Whether a batch may hold what is asked for; what is none is read, so that it is told."""
+        site = parse_landing_key(key)
+        return site is None or not self._question.sites or site[0] in self._question.sites
+
+    # ------------------------------------------------------------ what has landed
+
+    def _load(self, keys: Iterable[str]) -> list[Problem]:
+        problems: list[Problem] = []
+        spool = self._work / "landed.jsonl"
+        with spool.open("wb") as file:
+            for key in keys:
+                batch = read_batch(self._place.target, key, self._now)
+                if batch is None:
+                    raise _TakenMeanwhileError
+                file.writelines(map(tables.spool_line, batch.rows))
+                problems += batch.problems
+        tables.load(self._engine, spool)
+        return problems
+
+    # ------------------------------------------------------------ the tables
+
+    def _files(self, named: Tables) -> list[Run]:
+        """The files of the dates or months in which there may be calls of the time asked for.
+
+        All of a date or month: one with a later revision counts also where it moved the call away.
+        """
+        since, until = (_plain(at) for at in (self._question.since, self._question.until))
+        return [
+            run
+            for runs in named.values()
+            if (until is None or min(run.first for run in runs) < until)
+            and (since is None or max(run.last for run in runs) >= since)
+            for run in runs
+        ]
+
+    def _by_number(self, chosen: Iterable[Run]) -> list[Row]:
+        number = self._question.number
+        assert number is not None
+        keys = {narrow_key(number)}.union(*self._question.keys.values())
+        shown = ", ".join(("key", *tables.SHOWN))
+        wanted = f"key = '' OR key IN (SELECT unnest({listed(sorted(keys))}))"
+        if len(keys) <= KEYS_LISTED_MAX:  # as constants they let DuckDB skip row groups
+            wanted = f"key IN ({', '.join(map(quoted, ['', *sorted(keys)]))})"
+        sources = [f"SELECT {shown} FROM {tables.landed_party()} WHERE {wanted}"]
+        if paths := [self._place.where(run.key) for run in chosen]:
+            sources.append(f"SELECT {shown} FROM {tables.files(paths)} WHERE {wanted}")
+        rows = self._newest(" UNION ALL ".join(sources), "key <> ''")
+        return [row for row in rows if row["sealed"] or numbers_match(row["number"], number)]
+
+    def _by_time(self, chosen: Iterable[Run]) -> list[Row]:
+        shown = ", ".join(tables.SHOWN)
+        sources = [f"SELECT {shown} FROM landed"]
+        if paths := [self._place.where(run.key) for run in chosen]:
+            sources.append(f"SELECT {shown} FROM {tables.files(paths)}")
+        return self._newest(" UNION ALL ".join(sources), "true", self._question.limit + 1)
+
+    def _newest(self, rows: str, kept: str, most: int = LOOKED_AT_MAX) -> list[Row]:
+        """The highest revision of each call, where it is what was asked for, the newest first."""
+        question = self._question
+        asked: list[tuple[str, Any]] = [
+            ("started_utc >= ?", _plain(question.since)),
+            ("started_utc < ?", _plain(question.until)),
+            ("line = ?", question.line),
+            ("direction = ?", question.direction),
+        ]
+        tests = [(test, value) for test, value in asked if value is not None]
+        sites = f"WHERE site IN ({', '.join(map(quoted, sorted(question.sites)))})"
+        where = " AND ".join([kept, *(test for test, _ in tests)])
+        return self._engine.rows(
+            f"WITH every AS (SELECT * FROM ({rows}) {sites if question.sites else ''}), "
+            "newest AS (SELECT * FROM every QUALIFY "
+            "revision = max(revision) OVER (PARTITION BY site, call)) "
+            f"SELECT DISTINCT ON (site, call) {', '.join(tables.SHOWN)} FROM newest WHERE {where} "
+            f"ORDER BY started_utc DESC, site, call LIMIT {most}",
+            [value for _, value in tests],
+        )
+
+    def _not_searched(self, manifest: Manifest) -> list[str]:
+        """Sites with sealed calls for which no search key was given."""
+        landed = tables.sealed_sites(self._engine)
+        asked = self._question.sites
+        sealed = (manifest.sealed_sites | landed) - self._question.keys.keys()
+        return sorted(site for site in sealed if not asked or site in asked)
+
+
+def _plain(at: datetime | None) -> str | None:
+    """A moment as the tables have it: UTC without offset."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _as_json(row: Row) -> Row:
+    started = row["started_utc"].replace(tzinfo=UTC).isoformat(timespec="milliseconds")
+    return {**row, "started_utc": started}

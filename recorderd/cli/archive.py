@@ -1,0 +1,308 @@
+"""`recorderd archive compact`, `search` and `sites`: the central side, on a server over all boxes."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recorderd.central.compact import compact as compact_archive
+from recorderd.central.manifest import newest
+from recorderd.central.place import open_place
+from recorderd.central.search import Question
+from recorderd.central.search import search as search_archive
+from recorderd.central.sites import sites as sites_of
+from recorderd.cli.calls import moment
+from recorderd.cli.verify import printable
+from recorderd.config import find_config, load_archive
+from recorderd.core.numbers import search_keys
+from recorderd.errors import StoreError, UsageError
+from recorderd.seal.searchkey import hashed, read_key_file
+from recorderd.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Set as AbstractSet
+
+    from recorderd.central.compact import Report
+    from recorderd.central.place import Place
+    from recorderd.central.search import Answer
+    from recorderd.central.sites import Site
+
+PROBLEMS_SHOWN_MAX = 40
+KEY_SUFFIX = ".key"
+
+Call = dict[str, Any]
+
+
+def compact(options: argparse.Namespace) -> int:
+    """Take what boxes have landed into the tables; 1 where something of it is wrong."""
+    console = Console(stderr=True)
+    with closing(_place(options)) as place:
+        if console.is_terminal:
+            with console.status("compacting") as status:
+                report = compact_archive(place, options.work, tell=status.update)
+        else:
+            report = compact_archive(place, options.work)
+    for problem in report.problems[:PROBLEMS_SHOWN_MAX]:
+        console.print(printable(str(problem)), soft_wrap=True, markup=False)
+    more = len(report.problems) - PROBLEMS_SHOWN_MAX
+    if more > 0:
+        console.print(f"… and {more} more problems")
+    print(_told(report))
+    return 1 if report.problems else 0
+
+
+def _told(report: Report) -> str:
+    words = [
+        f"{report.rows} rows of {report.batches} batches taken in",
+        f"{report.merges} merges",
+        f"{report.swept} old files removed",
+    ]
+    if report.kept:
+        words.append(f"{report.kept} batches stay, for the archive would not remove them")
+    if report.problems:
+        words.append(f"{len(report.problems)} problems")
+    return ", ".join(words)
+
+
+# ---------------------------------------------------------------- search
+
+
+def search(options: argparse.Namespace) -> int:
+    """Find calls of all sites."""
+    zone = _zone(options.time_zone)
+    with closing(_place(options)) as place:
+        answer = search_archive(place, _question(options, zone))
+    if options.json:
+        print(json.dumps(answer.calls, ensure_ascii=False, indent=1))
+    else:
+        _print_calls(answer.calls, zone, Console())
+    _print_limits(answer, zone, Console(stderr=True))
+    return 0
+
+
+def _question(options: argparse.Namespace, zone: ZoneInfo) -> Question:
+    keys: dict[str, AbstractSet[str]] = {}
+    if options.search_keys is not None:
+        if options.number is None:
+            raise UsageError("--search-keys goes with --number")
+        wanted = search_keys(options.number)
+        keys = {site: hashed(key, wanted) for site, key in _keys(options).items()}
+    return Question(
+        number=options.number,
+        since=_moment(options.since, zone, end=False),
+        until=_moment(options.until, zone, end=True),
+        sites=frozenset(options.site),
+        line=options.line,
+        direction=options.direction,
+        limit=options.limit,
+        keys=keys,
+    )
+
+
+def _keys(options: argparse.Namespace) -> dict[str, bytes]:
+    """The search keys in a folder, by site; of the sites that are asked for."""
+    folder: Path = options.search_keys
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: no such folder; it holds a copy of each box's keys/search.key")
+    paths = {path.stem: path for path in sorted(folder.glob(f"*{KEY_SUFFIX}"))}
+    wanted = options.site or paths
+    return {site: read_key_file(path) for site, path in paths.items() if site in wanted}
+
+
+def _moment(text: str | None, zone: ZoneInfo, *, end: bool) -> datetime | None:
+    if text is None:
+        return None
+    return datetime.fromtimestamp(moment(text, zone, end=end) / NS_PER_S, UTC)
+
+
+def _zone(name: str | None) -> ZoneInfo:
+    """The time zone in which times are given and shown: the option's, TZ's, or the machine's."""
+    wanted = name or os.environ.get("TZ", "").removeprefix(":") or _zone_of_machine()
+    try:
+        return ZoneInfo(wanted)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"{wanted!r} is no time zone; write one as in Asia/Tokyo") from None
+
+
+def _zone_of_machine() -> str:
+    _, found, name = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")
+    return name if found else "UTC"
+
+
+def _print_calls(calls: list[Call], zone: ZoneInfo, console: Console) -> None:
+    """A table of calls for people, as `recorderd calls` has it, with their sites."""
+    if not calls:
+        console.print("no calls match")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("id", "site", "started", "line", ""):
+        table.add_column(name, no_wrap=True)
+    table.add_column("other party", min_width=len("(unavailable)"), overflow="fold")
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("outcome")
+    for call in calls:
+        cells = (
+            call["call"][:8],
+            call["site"],
+            _shown(call["started_utc"], zone),
+            call["line"],
+            {"inbound": "in", "outbound": "out"}.get(call["direction"], "?"),
+            _other_party(call),
+            _length(call),
+            _outcome(call),
+        )
+        table.add_row(*(escape(printable(cell)) for cell in cells))
+    console.print(table)
+    console.print(f"{len(calls)} call{'s' if len(calls) != 1 else ''}")
+
+
+def _shown(moment_text: str, zone: ZoneInfo) -> str:
+    at = datetime.fromisoformat(moment_text).astimezone(zone)
+    return at.isoformat(sep=" ", timespec="seconds")
+
+
+def _other_party(call: Call) -> str:
+    if call["erased_at"]:
+        return "(erased)"
+    words = " ".join(word for word in (call["number"], call["name"]) if word)
+    return words or ("(sealed)" if call["sealed"] else f"({call['absence'] or 'no number'})")
+
+
+def _length(call: Call) -> str:
+    if call["disposition"] == "missed" or call["duration_s"] is None:
+        return "-"
+    minutes, seconds = divmod(round(call["duration_s"]), 60)
+    return f"{minutes}:{seconds:02d}"
+
+
+def _outcome(call: Call) -> str:
+    words = [call["disposition"]]
+    if call["disposition"] == "not-recorded":
+        words.append(call["reason"] or "")
+    if call["cut"]:
+        words.append("cut")
+    if call["gaps"]:
+        words.append(f"{call['gaps']} gap{'s' if call['gaps'] != 1 else ''}")
+    if call["notice_completed"] is False:
+        words.append("notice not finished")
+    if call["erased_at"]:
+        words.append(f"erased on {call['erased_at'][:10]}")
+    return ", ".join(word for word in words if word)
+
+
+def _print_limits(answer: Answer, zone: ZoneInfo, console: Console) -> None:
+    """What the answer holds and what it cannot hold, beside it: standard output is for the calls."""
+    text = f"of all that had landed at {_shown(answer.as_of, zone)}"
+    if answer.landed:
+        since = f" since {_shown(answer.compacted_at, zone)}" if answer.compacted_at else ""
+        text += f", {answer.landed} batches of it not compacted{since}"
+    console.print(text + "; `recorderd archive sites` says which boxes are behind", soft_wrap=True)
+    if answer.has_more:
+        console.print(f"older calls match too: these are the last {len(answer.calls)}")
+    if answer.sealed_sites:
+        console.print(
+            f"not searched: the sealed calls of {_some(answer.sealed_sites)} (at most "
+            f"{answer.sealed_calls} in that time); --search-keys FOLDER searches them",
+            soft_wrap=True,
+            markup=False,
+        )
+    for problem in answer.problems[:PROBLEMS_SHOWN_MAX]:
+        console.print(f"left out: {printable(str(problem))}", soft_wrap=True, markup=False)
+
+
+def _some(names: list[str], shown_max: int = 5) -> str:
+    more = len(names) - shown_max
+    return ", ".join(names[:shown_max]) + (f" and {more} more sites" if more > 0 else "")
+
+
+# ---------------------------------------------------------------- sites
+
+
+def sites(options: argparse.Namespace) -> int:
+    """How all boxes are; 0 only where all are well."""
+    now = datetime.now(UTC)
+    with closing(_place(options)) as place:
+        found = sites_of(place.target, newest(place.target).sites, now)
+    if options.json:
+        print(json.dumps([site.as_json() for site in found], ensure_ascii=False, indent=1))
+    else:
+        _print_sites(found, _zone(options.time_zone), Console())
+    return 0 if all(site.is_ok for site in found) else 1
+
+
+def _print_sites(found: list[Site], zone: ZoneInfo, console: Console) -> None:
+    if not found:
+        console.print("no site has sent a heartbeat")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("site", "state", "version", "seen", "last recordings", "waiting", "disk"):
+        table.add_column(name, no_wrap=name in {"site", "state", "version"})
+    table.add_column("what is wrong", overflow="fold")
+    for site in found:
+        beat = site.heartbeat
+        cells = (
+            site.name,
+            ", ".join(site.states) or "ok",
+            beat.get("version", "-"),
+            "never" if site.age_s is None else f"{_age(site.age_s)} ago",
+            _recordings(beat, zone),
+            _queue(beat),
+            _disk(beat),
+            "; ".join(site.reasons),
+        )
+        style = None if site.is_ok else "red"
+        table.add_row(*(escape(printable(cell)) for cell in cells), style=style)
+    console.print(table)
+    bad = sum(not site.is_ok for site in found)
+    console.print(f"{len(found)} sites, {bad} of them not ok")
+
+
+def _recordings(beat: dict[str, Any], zone: ZoneInfo) -> str:
+    """Each line with its last good recording."""
+    words = []
+    for name, line in beat.get("lines", {}).items():
+        at = line["last_recording_at"]
+        words.append(f"{name} {_shown(at, zone) if at else 'none yet'}")
+    return ", ".join(words) or "-"
+
+
+def _queue(beat: dict[str, Any]) -> str:
+    if not beat:
+        return "-"
+    queue = beat["queue"]
+    size = "" if queue["bytes"] is None else f", {queue['bytes'] / 1e6:.0f} MB"
+    return f"{queue['calls']} calls{size}" if queue["calls"] else "none"
+
+
+def _disk(beat: dict[str, Any]) -> str:
+    disk = beat.get("disk")
+    if not disk:
+        return "-"
+    free = "" if disk["free_mb"] is None else f"{disk['free_mb'] / 1000:.1f} GB free"
+    full = f", full on {disk['full_on'][:10]}" if disk["full_on"] else ""
+    return free + full
+
+
+def _age(age_s: float) -> str:
+    """How long ago, in the unit that people would say."""
+    age = timedelta(seconds=round(age_s))
+    if age.days:
+        return f"{age.days} d"
+    hours, rest = divmod(age.seconds, 3600)
+    return f"{hours} h" if hours else f"{rest // 60} min"
+
+
+def _place(options: argparse.Namespace) -> Place:
+    return open_place(load_archive(find_config(options.config)))
+
+
