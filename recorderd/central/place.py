@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from recorderd.archive.posixfs import FolderTarget
 from recorderd.central.engine import Engine
 from recorderd.errors import RefusedError
 
@@ -39,3 +40,8 @@ class Place:
         """A new engine that can read what lies here."""
         self.where("")  # refuses what cannot be read before anything is done
         return Engine(work)
+
+
+def open_place(archive: Archive) -> Place:
+    """The archive of a configuration."""
+    return Place(FolderTarget(archive.url), archive)

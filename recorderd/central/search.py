@@ -212,7 +212,7 @@ class _Search:
             "newest AS (SELECT * FROM every QUALIFY "
             "revision = max(revision) OVER (PARTITION BY site, call)) "
             f"SELECT DISTINCT ON (site, call) {', '.join(tables.SHOWN)} FROM newest WHERE {where} "
-            f"ORDER BY started_utc DESC, site, call LIMIT {most}",
+            f"ORDER BY started_utc DESC, site DESC, call DESC LIMIT {most}",
             [value for _, value in tests],
         )
 

@@ -304,5 +304,3 @@ def _age(age_s: float) -> str:
 
 def _place(options: argparse.Namespace) -> Place:
     return open_place(load_archive(find_config(options.config)))
-
-

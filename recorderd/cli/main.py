@@ -113,7 +113,11 @@ def _search(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--site", action="append", default=[], metavar="S", help="a site's name; may be repeated"
     )
     search.add_argument(
-        "--limit", type=_count, default=10_000, metavar="N", help="the last N calls (default: 10000)"
+        "--limit",
+        type=_count,
+        default=10_000,
+        metavar="N",
+        help="the last N calls (default: 10000)",
     )
     search.add_argument(
         "--search-keys",
@@ -213,7 +217,9 @@ def _calls(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--number", metavar="N", help="the other party's number, or its last digits")
+    parser.add_argument(
+        "--number", metavar="N", help="the other party's number, or its last digits"
+    )
     parser.add_argument("--from", dest="since", metavar="T", help="from this date or time on")
     parser.add_argument("--to", dest="until", metavar="T", help="up to this date or time")
     parser.add_argument("--line", metavar="L", help="the line's name")

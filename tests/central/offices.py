@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from recorderd.archive.layout import landing_key
+from recorderd.archive.posixfs import MARKER, FolderTarget
 from recorderd.archive.rows import pack, utc
-from recorderd.archive.target import Held, Listed, content_of_bytes
+from recorderd.archive.target import content_of_bytes
 from recorderd.central.place import Place
 from recorderd.config.values import Archive
 from recorderd.core.numbers import narrow_key
-from recorderd.errors import ExistsError, RefusedError
+from recorderd.errors import RefusedError
 
 NOW = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
 
 
-class FolderTarget:
-    """The least of a Target: a folder."""
-
-    def __init__(self, folder):
-        self.name = f"file://{folder}"
-        self.folder = Path(folder)
-
-    def put(self, key, content):
-        path = self.folder / key
-        if path.exists():
-            raise ExistsError(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(content.blocks()))
-
-    def replace(self, key, data):
-        path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-    def look(self, key):
-        path = self.folder / key
-        return Held(path.stat().st_size, None) if path.exists() else None
-
-    def read(self, key):
-        path = self.folder / key
-        if not path.exists():
-            raise RefusedError(f"{key}: not there")
-        yield path.read_bytes()
-
-    def list(self, prefix):
-        every = (path for path in self.folder.rglob("*") if path.is_file())
-        keys = sorted(path.relative_to(self.folder).as_posix() for path in every)
-        return iter([
-            Listed(key, (self.folder / key).stat().st_size)
-            for key in keys
-            if key.startswith(prefix)
-        ])
-
-    def remove(self, key):
-        (self.folder / key).unlink(missing_ok=True)
-
-    def close(self):
-        pass
+def folder_target(folder):
+    """An archive in a folder, made where there is none."""
+    folder.mkdir(exist_ok=True)
+    (folder / MARKER).touch()
+    return FolderTarget(f"file://{folder}")
 
 
 class Watched:
@@ -113,7 +75,7 @@ def place_of(folder, target=None):
         hours="",
         timestamp_url="",
     )
-    return Place(target or FolderTarget(folder), archive)
+    return Place(target or folder_target(folder), archive)
 
 
 def a_row(call="c1", number="0312345678", started="2026-07-10T10:00:00.000+09:00", **known):
