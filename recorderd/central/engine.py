@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,23 @@ if TYPE_CHECKING:
 MEMORY_MB = 512
 """Sorting a month of a thousand sites takes less; what takes more goes to the disk."""
 
+HTTP_TIMEOUT_S = 60
+
 EXTENSION_PACKAGE = "duckdb_extension_httpfs"
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """Where an S3 service is, and with which keys it is asked."""
+
+    endpoint: str  # with its scheme; empty: Amazon's
+    region: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+    ca_file: Path | None
 
 
 class Engine:
@@ -52,12 +67,32 @@ class Engine:
             names = [column[0] for column in done.description]
             return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 
+    def reach_s3(self, access: S3Access) -> None:
+        """Let this engine read from an S3 service. Raises RefusedError."""
+        self.run(f"LOAD {quoted(str(_httpfs()))}")
+        self.run(f"SET http_timeout = {HTTP_TIMEOUT_S}")
+        self.run("SET enable_server_cert_verification = true")
+        if access.ca_file is not None:
+            self.run(f"SET ca_cert_file = {quoted(str(access.ca_file))}")
+        scheme, _, host = access.endpoint.rpartition("://")
+        options = {
+            "KEY_ID": quoted(access.access_key),
+            "SECRET": quoted(access.secret_key),
+            "SESSION_TOKEN": quoted(access.session_token),
+            "REGION": quoted(access.region),
+            "ENDPOINT": quoted(host.rstrip("/")),
+            "URL_STYLE": quoted("path" if host else "vhost"),
+            "USE_SSL": "false" if scheme == "http" else "true",
+        }
+        given = ", ".join(f"{name} {value}" for name, value in options.items() if value != "''")
+        self.run(f"CREATE SECRET (TYPE s3, {given})")
+
     def close(self) -> None:
         self._connection.close()
 
 
-def load_httpfs(engine: Engine) -> None:
-    """Let an engine read over HTTP. RefusedError where the extension is not there, or not its own."""
+def _httpfs() -> Path:
+    """The extension that reads over HTTP. RefusedError where it is not there, or not DuckDB's own."""
     spec = importlib.util.find_spec(EXTENSION_PACKAGE)
     version = duckdb.__version__
     mend = f"`pip install 'duckdb-extension-httpfs=={version}'`, or 'recorderd[archive]' for both"
@@ -67,7 +102,7 @@ def load_httpfs(engine: Engine) -> None:
     path = folder / "httpfs.duckdb_extension"
     if not path.is_file():
         raise RefusedError(f"DuckDB is {version}, and its extension httpfs is of another: {mend}")
-    engine.run(f"LOAD {quoted(str(path))}")
+    return path
 
 
 def quoted(text: str) -> str:

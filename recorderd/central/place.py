@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from recorderd.archive.posixfs import FolderTarget
-from recorderd.central.engine import Engine
+from recorderd.archive.credentials import s3_keys
+from recorderd.archive.places import open_target
+from recorderd.central.engine import Engine, S3Access
 from recorderd.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ class Place:
 
     def where(self, key: str) -> str:
         """What DuckDB reads an object by."""
-        url = urlsplit(self.archive.url)
-        if url.scheme == "file":
-            return str(Path(unquote(url.path)) / key)
+        kind, _, rest = self.archive.url.partition("://")
+        if kind == "file":
+            return str(Path(unquote(rest)) / key)
+        if kind == "s3":
+            return f"s3://{rest.strip('/')}/{key}"
         raise RefusedError(
-            f"{self.target.name}: the catalogue is not read over {url.scheme}; run this on the "
-            'server itself, with url = "file:///…" in its [archive]'
+            f"{self.target.name}: the catalogue is not read over {kind}; run this on the server "
+            'itself, with url = "file:///…" in its [archive]'
         )
 
     def close(self) -> None:
@@ -39,9 +42,22 @@ class Place:
     def engine(self, work: Path) -> Engine:
         """A new engine that can read what lies here."""
         self.where("")  # refuses what cannot be read before anything is done
-        return Engine(work)
+        engine = Engine(work)
+        if self.archive.url.startswith("s3://"):
+            keys = s3_keys(self.archive)
+            engine.reach_s3(
+                S3Access(
+                    self.archive.endpoint,
+                    self.archive.region,
+                    keys.access_key,
+                    keys.secret_key,
+                    keys.session_token,
+                    self.archive.ca_file,
+                )
+            )
+        return engine
 
 
 def open_place(archive: Archive) -> Place:
     """The archive of a configuration."""
-    return Place(FolderTarget(archive.url), archive)
+    return Place(open_target(archive), archive)

@@ -10,6 +10,7 @@ and, where its number changed or is gone, under other keys. So such a call has o
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,8 +106,9 @@ def drop_known(engine: Engine, paths: Sequence[str]) -> None:
 
 
 def files(paths: Sequence[str]) -> str:
-    """Parquet files as one table."""
-    return f"read_parquet({listed(paths)}, hive_partitioning=false)"
+    """Parquet files as one table; a path is a name, and no pattern."""
+    names = [re.sub(r"([*?\[])", r"[\1]", path) for path in paths]
+    return f"read_parquet({listed(names)}, hive_partitioning=false)"
 
 
 def landed_party() -> str:
