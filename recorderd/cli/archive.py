@@ -1,4 +1,4 @@
-"""`recorderd archive compact`, `search` and `sites`: the central side, on a server over all boxes."""
+"""`recorderd archive compact`, `search`, `sites` and `verify`: the central side, on a server over all boxes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from recorderd.central.place import open_place
 from recorderd.central.search import Question
 from recorderd.central.search import search as search_archive
 from recorderd.central.sites import sites as sites_of
+from recorderd.central.verify import verify_site
 from recorderd.cli.calls import moment
-from recorderd.cli.verify import printable
+from recorderd.cli.verify import parse_fingerprint, print_judgement, printable, progress
 from recorderd.config import find_config, load_archive
 from recorderd.core.numbers import search_keys
 from recorderd.errors import StoreError, UsageError
@@ -300,6 +301,21 @@ def _age(age_s: float) -> str:
         return f"{age.days} d"
     hours, rest = divmod(age.seconds, 3600)
     return f"{hours} h" if hours else f"{rest // 60} min"
+
+
+# ---------------------------------------------------------------- verify
+
+
+def verify(options: argparse.Namespace) -> int:
+    """What is proven of a site's copies; 0 only where all is."""
+    fingerprint = parse_fingerprint(options.fingerprint)
+    with closing(_place(options)) as place, progress(Console(stderr=True)) as tell:
+        judgement = verify_site(place.target, options.site, fingerprint, tell, deep=options.deep)
+    if options.json:
+        print(json.dumps(judgement.as_json(), ensure_ascii=False, indent=1))
+    else:
+        print_judgement(judgement, Console())
+    return 0 if judgement.is_proven else 1
 
 
 def _place(options: argparse.Namespace) -> Place:

@@ -104,6 +104,15 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
     _time_zone(sites)
     _json(sites)
+    verify = _command(kinds, "verify", "what is proven of a site's copies", "archive", "verify")
+    verify.add_argument("--site", required=True, metavar="S", help="the site's name")
+    verify.add_argument(
+        "--fingerprint", metavar="HEX", help="the device key's, as noted at installation"
+    )
+    verify.add_argument(
+        "--deep", action="store_true", help="read all sound back, and believe the archive nothing"
+    )
+    _json(verify)
 
 
 def _search(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -44,7 +44,7 @@ def verify(options: argparse.Namespace) -> int:
         )
     console = Console(stderr=True)
     judgements: list[Judgement] = []
-    with _progress(console) as tell:
+    with progress(console) as tell:
         judgements.extend(judge(tell) for judge in _judges(options))
     if options.json:
         found = [judgement.as_json() for judgement in judgements]
@@ -58,7 +58,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def _judges(options: argparse.Namespace) -> list[Callable[[Tell], Judgement]]:
     """What to do for each thing that was named, in its order."""
-    fingerprint = _fingerprint(options.fingerprint)
+    fingerprint = parse_fingerprint(options.fingerprint)
     notes = [read_checkpoint(path) for path in options.checkpoint]
     places = [_storage(options)] if options.all else [_place(name) for name in options.what]
     if notes and not all(place is not None and _is_store(place) for place in places):
@@ -79,7 +79,7 @@ def _verify_call(directory: Path, folder: Path, fingerprint: str | None, _: Tell
     return verify_call(directory, folder, fingerprint)
 
 
-def _fingerprint(text: str | None) -> str | None:
+def parse_fingerprint(text: str | None) -> str | None:
     """As a person types it: colons, spaces and capitals do no harm."""
     if text is None:
         return None
@@ -126,7 +126,7 @@ def _call(options: argparse.Namespace, call_id: str) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """A bar while a person looks on."""
     if not console.is_terminal:
         yield lambda _done, _total: None

@@ -188,7 +188,7 @@ class FolderCheck:
     ) -> None:
         """A call lies under the day on which it began, by the clock as it was then or at its end."""
         day = "/".join(folder.parts[-4:-1])
-        if day not in _days_of(record, entered):
+        if day not in days_of(record, entered):
             case.altered.deny(f"{where}: it lies under {day}, which is not its day")
 
     def _sha256(self, path: Path) -> str:
@@ -206,7 +206,7 @@ class FolderCheck:
         return digest.hexdigest()
 
 
-def _days_of(record: dict[str, Any], entered: Entered) -> set[str]:
+def days_of(record: dict[str, Any], entered: Entered) -> set[str]:
     """The days under which a call's folder may lie, as folders are named.
 
     The folder is named at the beginning; a clock that was set in mid-call moves `started_at` alone.

@@ -72,7 +72,12 @@ class LedgerCheck:
         fingerprint: str,
         outside: Sequence[Note],
         take: Callable[[Entry], None],
+        *,
+        is_copy: bool = False,
     ) -> None:
+        """`is_copy`: the chains are copies that are still being brought, one after the other, so that
+        one may say more of another than has come of it."""
+        self._is_copy = is_copy
         self._root = directory / LEDGER
         self._case = case
         self._fingerprint = fingerprint
@@ -228,7 +233,7 @@ class LedgerCheck:
     def _claim(self, name: str, claim: Claim) -> None:
         walked = self.chains.get(name)
         if walked is None:
-            self._case.missing.deny(f"ledger {name}: not there, and {claim.source} names it")
+            self._lacks(f"ledger {name}: not there, and {claim.source} names it")
             return
         there = walked.claims.get(claim.head.entries)
         if there is None or there.fingerprint not in {None, self._fingerprint}:
@@ -256,10 +261,17 @@ class LedgerCheck:
             )
         if beyond and walked.breaks < BREAKS_MAX:
             claim = walked.claims[max(beyond)]
-            self._case.missing.deny(
+            self._lacks(
                 f"ledger {walked.name}: it ends after {reached} entries, and "
                 f"{claim.source} says that there were {claim.head.entries}"
             )
+
+    def _lacks(self, text: str) -> None:
+        """A chain that is shorter than another one says; of a copy the rest may be on its way."""
+        if self._is_copy:
+            self._case.missing.doubt(text)
+        else:
+            self._case.missing.deny(text)
 
     # ------------------------------------------------------------ files
 

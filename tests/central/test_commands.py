@@ -125,7 +125,10 @@ def test_a_wrong_configuration_is_told_with_its_line(top, capsys):
 
 def test_an_archive_over_sftp_is_searched_where_it_lies(top, capsys):
     path = top / "central.toml"
-    path.write_text('[archive]\nurl = "sftp://box@host/folder"\n')
+    key = "ssh-ed25519 " + "A" * 68
+    path.write_text(
+        f'[archive]\nurl = "sftp://box@host/folder"\nhost_key = "{key}"\ncredentials = "key"\n'
+    )
     assert main(["archive", "compact", "--config", str(path)]) == 1
     assert "run this on the server itself" in capsys.readouterr().err
 
