@@ -58,4 +58,4 @@ def test_an_endpoint_is_for_s3_alone(tmp_path):
     path = tmp_path / "central.toml"
     path.write_text('[archive]\nurl = "file:///x"\nendpoint = "https://y"\n')
     (problem,) = problems_of(path)
-    assert problem.startswith(f"{path}:3: archive.endpoint: only an s3:// url")
+    assert problem.startswith(f"{path}:3: archive.endpoint: only for")
