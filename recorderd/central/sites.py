@@ -130,15 +130,14 @@ def _check(beat: dict[str, Any]) -> None:
     _require(type(beat["every_s"]) in {int, float})
     _require(EVERY_S_MIN <= beat["every_s"] <= EVERY_S_MAX)
     _require(type(beat["clock_synchronised"]) is bool)
-    _require(all(type(each) is dict and type(each["state"]) is str for each in _lines(beat)))
+    _require(all(type(each) is dict for each in _lines(beat)))
     queue = beat["queue"]
     _require(type(queue) is dict and type(queue["calls"]) is int and type(queue["parked"]) is int)
-    _require(isinstance(queue["bytes"], int | None))
-    disk = beat["disk"]
-    _require(disk is None or type(disk) is dict)
-    if disk is not None:
-        _require(isinstance(disk["free_mb"], int | float | None))
-        _require(isinstance(disk["full_on"], str | None))
+    _require(isinstance(queue.get("bytes"), int | None))
+    disk = {} if beat["disk"] is None else beat["disk"]
+    _require(type(disk) is dict)
+    _require(isinstance(disk.get("free_mb"), int | float | None))
+    _require(isinstance(disk.get("full_on"), str | None))
     _require(type(beat["alarms"]) is list and all(type(each) is str for each in beat["alarms"]))
 
 

@@ -281,7 +281,7 @@ def _queue(beat: dict[str, Any]) -> str:
     if not beat:
         return "-"
     queue = beat["queue"]
-    size = "" if queue["bytes"] is None else f", {queue['bytes'] / 1e6:.0f} MB"
+    size = "" if queue.get("bytes") is None else f", {queue['bytes'] / 1e6:.0f} MB"
     return f"{queue['calls']} calls{size}" if queue["calls"] else "none"
 
 
@@ -289,9 +289,11 @@ def _disk(beat: dict[str, Any]) -> str:
     disk = beat.get("disk")
     if not disk:
         return "-"
-    free = "" if disk["free_mb"] is None else f"{disk['free_mb'] / 1000:.1f} GB free"
-    full = f", full on {disk['full_on'][:10]}" if disk["full_on"] else ""
-    return free + full
+    free, full_on = disk.get("free_mb"), disk.get("full_on")
+    words = [] if free is None else [f"{free / 1000:.1f} GB free"]
+    if full_on:
+        words.append(f"full on {full_on[:10]}")
+    return ", ".join(words) or "-"
 
 
 def _age(age_s: float) -> str:
