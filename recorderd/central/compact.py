@@ -9,14 +9,14 @@ compactors may work at one time: whose manifest comes second begins its step aga
 Runs are merged as in a log-structured merge tree: four of one level become one of the next, so a row
 is written once a level, and a date or month has three files of a level at most. A call that is erased
 must leave the files too: where erasures came in, all runs of that date or month become one, some hours
-later, for erasures come all day.
+later, for erasures come all day. And a date or month that is over becomes one, for it is read most.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,10 @@ ROUND_BATCHES, ROUND_ROWS = 5_000, 500_000
 
 PURGE_AFTER = timedelta(hours=6)
 """From an erasure to the files without the call; what they supersede goes after the grace time."""
+
+SETTLED_AFTER = timedelta(days=3)
+SETTLED_AGAIN = timedelta(days=1)
+"""What is over so long becomes one file, so that a search in it costs least; not more than once a day."""
 
 TAKEN_MAX = 100_000
 """Batches that are taken and still there: each manifest lists them, with 60 bytes a piece."""
@@ -196,11 +200,10 @@ class _Compaction:
         """Write what is new of the round's rows, a file for each date and month."""
         dates = tables.dates(self._engine)
         known = [run.key for day in dates for run in old.dates.get(day, ())]
-        tables.drop_known(self._engine, self._where(known))
+        tables.compare(self._engine, self._where(known))
         made = []
         for table, partition, erases in tables.partitions(self._engine):
-            there = old.dates if table == tables.CALLS else old.months
-            since = stamp(self._now()) if erases and partition in there else None
+            since = stamp(self._now()) if erases else None
             source = tables.landed_of(table, partition)
             if run := self._write(table, partition, source, level=0, erased_since=since):
                 made.append((table, partition, run))
@@ -220,7 +223,7 @@ class _Compaction:
         """Merge the runs of one date or month where there are too many, or erased calls in them."""
         old = manifests.newest(self._target)
         for table, partition, runs in _partitions(old):
-            chosen = self._chosen(runs)
+            chosen = self._chosen(partition, runs)
             if not chosen:
                 continue
             is_whole = len(chosen) == len(runs)
@@ -241,15 +244,27 @@ class _Compaction:
             return True
         return False
 
-    def _chosen(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    def _chosen(self, partition: str, runs: tuple[Run, ...]) -> tuple[Run, ...]:
         due = stamp(self._now() - PURGE_AFTER)
         if any(run.erased_since is not None and run.erased_since <= due for run in runs):
+            return runs
+        if len(runs) > 1 and self._is_settled(partition, runs):
             return runs
         for level in sorted({run.level for run in runs}):
             same = tuple(run for run in runs if run.level == level)
             if len(same) >= FANOUT:
                 return same
         return ()
+
+    def _is_settled(self, partition: str, runs: tuple[Run, ...]) -> bool:
+        """Whether a date or month is over, and was not made one within a day: calls still come from
+        boxes that were away."""
+        first = date.fromisoformat(f"{partition}-01"[:10])
+        days = 1 if len(partition) > len("2026-07") else 31
+        now = self._now()
+        largest = manifests.made_at(max(runs, key=lambda run: run.rows).key)
+        is_over = now.date() > first + timedelta(days=days) + SETTLED_AFTER
+        return is_over and (largest is None or now - largest >= SETTLED_AGAIN)
 
     # ------------------------------------------------------------ tidying
 

@@ -55,6 +55,9 @@ class Engine:
             }
         )
 
+        # No file changes once it is there: its size and footer are asked for once.
+        self.run("SET parquet_metadata_cache = true")
+
     def run(self, sql: str, values: Sequence[Any] = ()) -> None:
         """One statement."""
         with _guarded():
@@ -72,6 +75,7 @@ class Engine:
         self.run(f"LOAD {quoted(str(_httpfs()))}")
         self.run(f"SET http_timeout = {HTTP_TIMEOUT_S}")
         self.run("SET enable_server_cert_verification = true")
+        self.run("SET enable_http_metadata_cache = true")
         if access.ca_file is not None:
             self.run(f"SET ca_cert_file = {quoted(str(access.ca_file))}")
         scheme, _, host = access.endpoint.rpartition("://")

@@ -43,6 +43,7 @@ KEYS_MAX = 64
 
 INTEGER_MAX = 2**53  # what JSON readers agree on
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_KEY = re.compile(r"[=ln#][^\0]*")  # core/numbers.py, seal/searchkey.py
 _DIRECTIONS = {"inbound", "outbound", "unknown"}
 _DISPOSITIONS = {"recorded", "missed", "not-recorded"}
 
@@ -189,10 +190,8 @@ def _check_values(row: Row) -> None:
     if row["direction"] not in _DIRECTIONS or row["disposition"] not in _DISPOSITIONS:
         raise BadError("its direction or disposition is unknown")
     keys = row["keys"]
-    if len(keys) > KEYS_MAX or not all(
-        type(key) is str and key and "\0" not in key for key in keys
-    ):
-        raise BadError("its keys are not texts, or too many")
+    if len(keys) > KEYS_MAX or not all(type(key) is str and _KEY.fullmatch(key) for key in keys):
+        raise BadError("its keys are none, or too many")
     if (row["revision"] == ERASED_REVISION) != (row["erased_at"] is not None):
         raise BadError("its revision and erased_at contradict each other")
     if row["erased_at"] is not None and (row["number"] or row["name"] or keys):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from recorderd.archive.layout import LANDING, parse_landing_key
 from recorderd.central import manifest as manifests
 from recorderd.central import tables
-from recorderd.central.engine import listed, quoted
+from recorderd.central.engine import quoted
 from recorderd.central.landing import read_batch
 from recorderd.core.numbers import narrow_key, numbers_match
 from recorderd.errors import TryAgainError
@@ -40,9 +40,9 @@ ATTEMPTS = 5
 LANDED_MAX = 50_000
 """Batches that a search reads by itself: some minutes. More means that nobody compacts."""
 
-KEYS_LISTED_MAX = 200
-"""Keys of sealed calls that are compared with the bounds of each row group; the hashes of more sites
-lie in all row groups anyway."""
+KEYS_APART_MAX = 16
+"""Keys that are looked for one by one: DuckDB skips the row groups that cannot hold one key, and of
+several only those that none between the first and the last can be in."""
 
 CALLS_MAX = 10_000
 """More are no answer for people, and a program asks for a day at a time."""
@@ -177,25 +177,41 @@ class _Search:
     def _by_number(self, chosen: Iterable[Run]) -> list[Row]:
         number = self._question.number
         assert number is not None
-        keys = {narrow_key(number)}.union(*self._question.keys.values())
-        shown = ", ".join(("key", *tables.SHOWN))
-        wanted = f"key = '' OR key IN (SELECT unnest({listed(sorted(keys))}))"
-        if len(keys) <= KEYS_LISTED_MAX:  # as constants they let DuckDB skip row groups
-            wanted = f"key IN ({', '.join(map(quoted, ['', *sorted(keys)]))})"
-        sources = [f"SELECT {shown} FROM {tables.landed_party()} WHERE {wanted}"]
+        keys = sorted({narrow_key(number)}.union(*self._question.keys.values()))
+        shown = ", ".join(tables.SHOWN)
+        self._engine.run(
+            f"CREATE TEMP TABLE hits AS SELECT {shown} FROM {tables.landed_party()} "
+            f"WHERE key IN ({', '.join(map(quoted, keys))})"
+        )
         if paths := [self._place.where(run.key) for run in chosen]:
-            sources.append(f"SELECT {shown} FROM {tables.files(paths)} WHERE {wanted}")
-        rows = self._newest(" UNION ALL ".join(sources), "key <> ''")
+            for wanted in _tests(keys):
+                self._engine.run(
+                    f"INSERT INTO hits SELECT {shown} FROM {tables.files(paths)} WHERE {wanted}"
+                )
+        rows = self._newest("SELECT * FROM hits", self._revisions(paths))
         return [row for row in rows if row["sealed"] or numbers_match(row["number"], number)]
+
+    def _revisions(self, paths: list[str]) -> str:
+        """The later revisions of the calls that were hit, also where those lie under other keys."""
+        revised = "SELECT site, call, revision FROM landed WHERE revision > 0"
+        (hits,) = self._engine.rows("SELECT count(*) AS count FROM hits")
+        if paths and hits["count"]:
+            revised += (
+                f" UNION ALL SELECT site, call, revision FROM {tables.files(paths)} "
+                f"WHERE key = {quoted(tables.REVISED)}"
+            )
+        return revised
 
     def _by_time(self, chosen: Iterable[Run]) -> list[Row]:
         shown = ", ".join(tables.SHOWN)
-        sources = [f"SELECT {shown} FROM landed"]
+        rows = f"SELECT {shown} FROM landed"
         if paths := [self._place.where(run.key) for run in chosen]:
-            sources.append(f"SELECT {shown} FROM {tables.files(paths)}")
-        return self._newest(" UNION ALL ".join(sources), "true", self._question.limit + 1)
+            rows += f" UNION ALL SELECT {shown} FROM {tables.files(paths)}"
+        return self._newest(
+            rows, "SELECT site, call, revision FROM every", self._question.limit + 1
+        )
 
-    def _newest(self, rows: str, kept: str, most: int = LOOKED_AT_MAX) -> list[Row]:
+    def _newest(self, rows: str, revisions: str, most: int = LOOKED_AT_MAX) -> list[Row]:
         """The highest revision of each call, where it is what was asked for, the newest first."""
         question = self._question
         asked: list[tuple[str, Any]] = [
@@ -206,12 +222,13 @@ class _Search:
         ]
         tests = [(test, value) for test, value in asked if value is not None]
         sites = f"WHERE site IN ({', '.join(map(quoted, sorted(question.sites)))})"
-        where = " AND ".join([kept, *(test for test, _ in tests)])
+        where = " AND ".join(["revision >= coalesce(newest, 0)", *(test for test, _ in tests)])
         return self._engine.rows(
             f"WITH every AS (SELECT * FROM ({rows}) {sites if question.sites else ''}), "
-            "newest AS (SELECT * FROM every QUALIFY "
-            "revision = max(revision) OVER (PARTITION BY site, call)) "
-            f"SELECT DISTINCT ON (site, call) {', '.join(tables.SHOWN)} FROM newest WHERE {where} "
+            f"revised AS (SELECT site, call, max(revision) AS newest FROM ({revisions}) "
+            "WHERE revision > 0 GROUP BY ALL) "
+            f"SELECT DISTINCT ON (site, call) {', '.join(tables.SHOWN)} "
+            f"FROM every LEFT JOIN revised USING (site, call) WHERE {where} "
             f"ORDER BY started_utc DESC, site DESC, call DESC LIMIT {most}",
             [value for _, value in tests],
         )
@@ -222,6 +239,13 @@ class _Search:
         asked = self._question.sites
         sealed = (manifest.sealed_sites | landed) - self._question.keys.keys()
         return sorted(site for site in sealed if not asked or site in asked)
+
+
+def _tests(keys: list[str]) -> list[str]:
+    """What asks for these keys, in as many reads as are worth it."""
+    if len(keys) <= KEYS_APART_MAX:
+        return [f"key = {quoted(key)}" for key in keys]
+    return [f"key IN ({', '.join(map(quoted, keys))})"]
 
 
 def _plain(at: datetime | None) -> str | None:

@@ -3,8 +3,9 @@
 `calls`, by date, has every row of every call. `party`, by month, is what a search by number reads: one
 row for each key of a call, sorted by key, so that a search reads a few row groups of a few files.
 A call that was amended or erased has another row with a higher revision, which may lie in another file
-and, where its number changed or is gone, under other keys. So such a call has one row more in
-`party`, with the empty key: it tells every search that earlier revisions count no more.
+and, where its number changed or is gone, under other keys. So a row that supersedes one in another
+file has a second one in `party`, with the key REVISED: it tells every search that earlier revisions
+count no more, until all files of the month are merged.
 """
 
 from __future__ import annotations
@@ -57,11 +58,14 @@ _NOT_IN_PARTY = {"keys", "ended_at", "retention", "frames", "notice_heard", "rec
 SHOWN = [name for name in COLUMNS if name not in _NOT_IN_PARTY]
 """The columns that both tables have: what a search shows."""
 
+REVISED = "!"
+"""Sorts before every key. Not the empty text: a Parquet file keeps no bounds that would tell it apart."""
+
 CALLS, PARTY = "calls/date", "party/month"
 
-ROW_GROUP_ROWS = 16_384
+ROW_GROUP_ROWS = 8_192
 """A search reads one row group of a file, or two; a larger one is more to read, more of them more
-for the footer, which is read too."""
+for the footer, which is read too. The sum is least near here for a month of some million calls."""
 
 LEVEL = 3  # of ZSTD, its own default
 
@@ -89,20 +93,24 @@ def load(engine: Engine, spool: Path) -> None:
     """Make the table `landed`: what was spooled, each call once, in its highest revision."""
     kinds = ", ".join(f"{name}: {quoted(kind)}" for name, kind in COLUMNS.items())
     engine.run(
-        f"CREATE OR REPLACE TEMP TABLE landed AS SELECT * FROM read_json({quoted(str(spool))}, "
-        f"columns={{{kinds}}}, format='newline_delimited') "
+        "CREATE OR REPLACE TEMP TABLE landed AS SELECT *, false AS supersedes "
+        f"FROM read_json({quoted(str(spool))}, columns={{{kinds}}}, format='newline_delimited') "
         "QUALIFY row_number() OVER (PARTITION BY site, call ORDER BY revision DESC) = 1"
     )
 
 
-def drop_known(engine: Engine, paths: Sequence[str]) -> None:
-    """Take out of `landed` what files of `calls` have already, with the same or a higher revision."""
-    if paths:
-        engine.run(
-            "DELETE FROM landed USING (SELECT site, call, max(revision) AS revision "
-            f"FROM {files(paths)} GROUP BY ALL) known WHERE landed.site = known.site "
-            "AND landed.call = known.call AND landed.revision <= known.revision"
-        )
+def compare(engine: Engine, paths: Sequence[str]) -> None:
+    """Compare `landed` with files of `calls`: what they have already, in the same or a higher
+    revision, is dropped, and what supersedes a row of theirs is marked."""
+    if not paths:
+        return
+    engine.run(
+        "CREATE OR REPLACE TEMP TABLE known AS SELECT site, call, max(revision) AS revision "
+        f"FROM {files(paths)} SEMI JOIN landed USING (site, call) GROUP BY ALL"
+    )
+    same = "landed.site = known.site AND landed.call = known.call"
+    engine.run(f"DELETE FROM landed USING known WHERE {same} AND landed.revision <= known.revision")
+    engine.run(f"UPDATE landed SET supersedes = true FROM known WHERE {same}")
 
 
 def files(paths: Sequence[str]) -> str:
@@ -116,14 +124,14 @@ def landed_party() -> str:
     shown = ", ".join(SHOWN)
     return (
         f"(SELECT unnest(keys) AS key, {shown} FROM landed "
-        f"UNION ALL SELECT '' AS key, {shown} FROM landed WHERE revision > 0)"
+        f"UNION ALL SELECT {quoted(REVISED)} AS key, {shown} FROM landed WHERE supersedes)"
     )
 
 
 def landed_of(table: str, partition: str) -> str:
     """The rows of `landed` that belong into one file."""
     if table == CALLS:
-        return f"(SELECT * FROM landed WHERE date = {quoted(partition)})"
+        return f"(SELECT {', '.join(COLUMNS)} FROM landed WHERE date = {quoted(partition)})"
     return f"(SELECT * FROM {landed_party()} WHERE date[:7] = {quoted(partition)})"
 
 
@@ -131,18 +139,17 @@ def merged(table: str, paths: Sequence[str], *, is_whole: bool) -> str:
     """The rows of several files as one has them: of what was amended the highest revision.
 
     A call's revisions are each in one file once. `is_whole`: these are all files of the date or month,
-    so that nothing is left for which the rows with the empty key would be needed.
+    so that nothing is left for which the rows with the key REVISED would be needed.
     """
-    tells, drops = (
-        ("revision > 0", "true")
-        if table == CALLS
-        else ("key = ''", "key <> ''" if is_whole else "true")
-    )
+    tells, kept = "revision > 0", "true"
+    if table == PARTY:
+        tells = f"key = {quoted(REVISED)}"
+        kept = f"key <> {quoted(REVISED)}" if is_whole else "true"
     rows = files(paths)
     return (
         f"(SELECT each.* FROM {rows} each LEFT JOIN (SELECT site, call, max(revision) AS newest "
         f"FROM {rows} WHERE {tells} GROUP BY ALL) USING (site, call) "
-        f"WHERE revision >= coalesce(newest, 0) AND {drops})"
+        f"WHERE revision >= coalesce(newest, 0) AND {kept})"
     )
 
 
@@ -151,7 +158,7 @@ def write(engine: Engine, table: str, source: str, path: Path) -> Written | None
     engine.run(
         f"COPY (SELECT * FROM {source} ORDER BY {_ORDER[table]}) TO {quoted(str(path))} "
         f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {LEVEL}, "
-        f"ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"
     )
     (found,) = engine.rows(
         "SELECT count(*) AS rows, min(started_utc) AS first, max(started_utc) AS last, "
@@ -176,8 +183,8 @@ def partitions(engine: Engine) -> Iterable[tuple[str, str, bool]]:
     """Table and date or month of each file that `landed` makes, and whether there are erasures in it."""
     for table, name in ((CALLS, "date"), (PARTY, "date[:7]")):
         for row in engine.rows(
-            f"SELECT {name} AS partition, bool_or(revision = {ERASED_REVISION}) AS erases "
-            "FROM landed GROUP BY ALL ORDER BY ALL"
+            f"SELECT {name} AS partition, "
+            f"bool_or(supersedes AND revision = {ERASED_REVISION}) AS erases FROM landed GROUP BY ALL ORDER BY ALL"
         ):
             yield table, row["partition"], row["erases"]
 

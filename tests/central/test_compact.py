@@ -115,6 +115,27 @@ def test_many_runs_become_few(top):
     assert found(top, Question(number="0312345678")) == expected
 
 
+def test_a_month_that_is_over_becomes_one_file(top):
+    place = place_of(top)
+    for hour in range(2):
+        land(place.target, [a_row(f"h{hour}")], f"{hour:02d}-000001")
+        compact(place, now=now)
+    assert compact(place, now=later(24 * 2)).merges == 1  # its date
+    (runs,) = manifests.newest(place.target).months.values()
+    assert len(runs) == 2
+    assert compact(place, now=later(24 * 40)).merges == 1
+    (runs,) = manifests.newest(place.target).months.values()
+    assert [run.rows for run in runs] == [2]
+    land(place.target, [a_row("late")], "03-000001")
+    compact(place, now=later(24 * 40 + 1))
+    compact(place, now=later(24 * 41 - 1))
+    (runs,) = manifests.newest(place.target).months.values()
+    assert [run.rows for run in runs] == [2, 1]  # not twice a day
+    compact(place, now=later(24 * 42))
+    (runs,) = manifests.newest(place.target).months.values()
+    assert [run.rows for run in runs] == [3]
+
+
 def test_rounds_are_bounded(top, monkeypatch):
     monkeypatch.setattr(compact_module, "ROUND_BATCHES", 2)
     place = place_of(top)
