@@ -49,6 +49,7 @@ class Seaweed:
     endpoint: str
     admin: Keys
     site: Keys  # may put and get what is of SITE in BUCKET, and nothing else
+    locking: Keys  # as `site`, and may say how long what it puts is locked
     process: subprocess.Popen[bytes]
     _count: int = field(default=0)
     _shared: str = field(default="")
@@ -118,9 +119,11 @@ def seaweed(tmp_path_factory) -> Seaweed:
 def run_seaweed(folder: Path):
     """A SeaweedFS in this folder, ready, until the block ends."""
     ports = dict(zip(("s3", "master", "volume", "filer"), _port_pairs(4), strict=True))
-    admin, site = (Keys(f"{name}-key", f"{name}-secret") for name in ("admin", "site"))
+    admin, site, locking = (
+        Keys(f"{name}-key", f"{name}-secret") for name in ("admin", "site", "locking")
+    )
     config = folder / "s3.json"
-    config.write_text(json.dumps(identities(admin, site)))
+    config.write_text(json.dumps(identities(admin, site, locking)))
     (folder / "data").mkdir()
     command = [
         weed(), f"-logdir={folder}", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
@@ -133,7 +136,7 @@ def run_seaweed(folder: Path):
         # Each bucket gets as many volumes at once as it is told, 7 by itself; there are many buckets.
         grown = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"}
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=grown)
-    server = Seaweed(f"http://127.0.0.1:{ports['s3']}", admin, site, process)
+    server = Seaweed(f"http://127.0.0.1:{ports['s3']}", admin, site, locking, process)
     try:
         _wait_for_seaweed(server)
         _sync_each_object(ports["master"])
@@ -144,8 +147,10 @@ def run_seaweed(folder: Path):
         process.wait()
 
 
-def identities(admin: Keys, site: Keys) -> dict[str, object]:
+def identities(admin: Keys, site: Keys, locking: Keys) -> dict[str, object]:
     """SeaweedFS' s3.json: who has which key, and what each may do."""
+    policies = {SITE: ["PutObject", "GetObject"]}
+    policies["locking"] = [*policies[SITE], "PutObjectRetention"]
     return {
         "identities": [
             {
@@ -154,8 +159,12 @@ def identities(admin: Keys, site: Keys) -> dict[str, object]:
                 "actions": ["Admin", "Read", "Write", "List", "Tagging"],
             },
             {"name": SITE, "credentials": [_credential(site)], "policyNames": [SITE]},
+            {"name": "locking", "credentials": [_credential(locking)], "policyNames": ["locking"]},
         ],
-        "policies": [{"name": SITE, "content": json.dumps(site_policy(BUCKET, SITE))}],
+        "policies": [
+            {"name": name, "content": json.dumps(site_policy(BUCKET, SITE, actions))}
+            for name, actions in policies.items()
+        ],
     }
 
 
@@ -163,7 +172,7 @@ def _credential(keys: Keys) -> dict[str, str]:
     return {"accessKey": keys.access_key, "secretKey": keys.secret_key}
 
 
-def site_policy(bucket: str, site: str) -> dict[str, object]:
+def site_policy(bucket: str, site: str, actions: list[str]) -> dict[str, object]:
     """What a box may do, in the words of AWS: recorderd/archive/README.md has it for copying."""
     rooms = ("calls", "ledger", "landing", "health")
     return {
@@ -171,7 +180,7 @@ def site_policy(bucket: str, site: str) -> dict[str, object]:
         "Statement": [
             {
                 "Effect": "Allow",
-                "Action": ["s3:PutObject", "s3:GetObject"],
+                "Action": [f"s3:{action}" for action in actions],
                 "Resource": [f"arn:aws:s3:::{bucket}/{room}/site={site}/*" for room in rooms],
             }
         ],
