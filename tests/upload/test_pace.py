@@ -41,7 +41,7 @@ def test_no_more_is_sent_than_the_limit_allows(limit, sizes):
         assert sent <= limit * (stop.now_s + 0.25) + 1e-3
         sent += len(block)
     assert sent == sum(sizes)
-    assert stop.now_s <= sum(sizes) / limit
+    assert stop.now_s <= sum(sizes) / limit * (1 + 1e-9)  # it is a sum of many parts
 
 
 def test_without_a_limit_nothing_waits():
