@@ -130,6 +130,10 @@ def _guarded() -> Iterator[None]:
         if status in {401, 403, 404}:
             raise RefusedError(text) from error
         raise TryAgainError(text) from error
+    except duckdb.IOException as error:
+        if " HTTP " in _first_line(error):  # no answer, or a certificate of somebody else
+            raise TryAgainError(f"the archive, read by DuckDB: {_first_line(error)}") from error
+        raise StoreError(f"DuckDB: {_first_line(error)}; is the disk full?") from error
     except duckdb.Error as error:
         raise StoreError(f"DuckDB: {_first_line(error)}") from error
 

@@ -10,11 +10,12 @@ import pytest
 
 from recorderd.central import manifest as manifests
 from recorderd.central.compact import compact
-from recorderd.central.place import open_place
+from recorderd.central.place import Place, open_place
 from recorderd.central.search import Question, search
-from recorderd.errors import RefusedError
+from recorderd.errors import RefusedError, TryAgainError
 from tests.archive.servers import seaweed
 from tests.central.offices import a_row, erased, land, later, now, place_of
+from tests.central.tls import https_before
 
 __all__ = ["seaweed"]
 
@@ -103,6 +104,28 @@ def test_wrong_credentials_are_an_error_with_its_mend(archive, opened):
     engine_only.credentials.chmod(0o600)
     with pytest.raises(RefusedError):
         search(opened(engine_only), Question(number=NUMBER), now=now)
+
+
+def test_a_service_is_known_by_its_certificate_alone(archive, opened, seaweed, tmp_path):
+    place = opened(archive)
+    fill(place, sites=1)
+    compact(place, now=now)
+    port = int(seaweed.endpoint.rpartition(":")[2])
+    with https_before(port, tmp_path) as (endpoint, certificate):
+        known = opened(replace(archive, endpoint=endpoint, ca_file=certificate))
+        assert len(answered(known)) == 1
+        unknown = Place(place.target, replace(archive, endpoint=endpoint))  # DuckDB alone
+        with pytest.raises(TryAgainError, match="certificate"):
+            answered(unknown)
+
+
+def test_a_service_that_does_not_answer_is_asked_again_later(archive, opened):
+    place = opened(archive)
+    fill(place, sites=1)
+    compact(place, now=now)
+    away = Place(place.target, replace(archive, endpoint="http://127.0.0.1:9"))
+    with pytest.raises(TryAgainError):
+        answered(away)
 
 
 # ---------------------------------------------------------------- another engine
