@@ -255,15 +255,16 @@ def test_files_without_a_manifest_are_swept_after_a_day(top):
 
 
 def test_a_reader_of_an_older_manifest_still_has_its_files(top):
+    """Files of long ago that were superseded just now."""
     place = place_of(top)
     for hour in range(4):
         land(place.target, [a_row(f"h{hour}")], f"{hour:02d}-000001")
-        compact(place, now=now)
+        compact(place, now=now if hour < 3 else later(100))
     old = manifests.read(place.target, 1)
-    keys = [run.key for runs in old.dates.values() for run in runs]
-    compact(place, now=later(23))
+    keys = [run.key for runs in (*old.dates.values(), *old.months.values()) for run in runs]
+    compact(place, now=later(123))
     assert all(place.target.look(key) for key in keys)
-    compact(place, now=later(49))
+    compact(place, now=later(125))
     assert not any(place.target.look(key) for key in keys)
 
 
@@ -375,8 +376,20 @@ class Baton:
 
 
 def compact_in_turns(folder, seed, dies_at=None):
-    baton = Baton(seed, ["a", "b"])
+    """Two compactors, and a box that lands further calls meanwhile; what it landed."""
+    baton = Baton(seed, ["a", "b", "box"])
     failures = []
+    landed = set()
+
+    def land_some():
+        try:
+            for count in range(6):
+                for _ in range(seed % 5 + 1):
+                    baton.wait("box")
+                land(folder_target(folder), [a_row(f"new{count}")], f"1{count}-000001")
+                landed.add(("osaka", f"new{count}", 0))
+        finally:
+            baton.leave("box")
 
     def work(member):
         def before(count, _name):
@@ -394,12 +407,14 @@ def compact_in_turns(folder, seed, dies_at=None):
             baton.leave(member)
 
     threads = [threading.Thread(target=work, args=(member,)) for member in ("a", "b")]
+    threads.append(threading.Thread(target=land_some))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
+    return landed
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -408,7 +423,7 @@ def test_two_compactors_at_one_time(top, monkeypatch, seed):
     monkeypatch.setattr(compact_module, "ROUND_BATCHES", 2)
     target = folder_target(top)
     expected = fill(target)
-    compact_in_turns(top, seed, dies_at=5 + 3 * seed if seed % 2 else None)
+    expected |= compact_in_turns(top, seed, dies_at=5 + 3 * seed if seed % 2 else None)
     assert found(top) == expected
     assert len(in_tables(top)) <= len(expected) + 1
     compact(place_of(top), now=now)
