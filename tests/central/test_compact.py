@@ -437,7 +437,7 @@ def test_one_compactor_within_the_other_at_every_step(top):
     while reached:
         number += 1
         folder = top / str(number)
-        expected = fill(folder_target(folder))
+        expected = fill(folder_target(folder), sites=2, calls=2)
         seen = []
 
         def before(count, _name, at=number, where=folder, seen=seen):
@@ -449,7 +449,7 @@ def test_one_compactor_within_the_other_at_every_step(top):
         reached = bool(seen)
         assert found(folder) == expected
         assert len(in_tables(folder)) == len(expected), f"within call {number}"
-    assert number > 15
+    assert number > 12
 
 
 def test_a_search_while_a_compactor_takes_in(top):
