@@ -193,6 +193,9 @@ def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     verify.add_argument("--all", action="store_true", help="the whole state directory")
     verify.add_argument(
+        "--archive", action="store_true", help="read back what the archive holds of them instead"
+    )
+    verify.add_argument(
         "--fingerprint", metavar="HEX", help="the device key's, as noted at installation"
     )
     verify.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,8 +44,9 @@ def verify(options: argparse.Namespace) -> int:
         )
     console = Console(stderr=True)
     judgements: list[Judgement] = []
-    with progress(console) as tell:
-        judgements.extend(judge(tell) for judge in _judges(options))
+    with progress(console) as tell, ExitStack() as opened:
+        judges = _archive_judges(options, opened) if options.archive else _judges(options)
+        judgements.extend(judge(tell) for judge in judges)
     if options.json:
         found = [judgement.as_json() for judgement in judgements]
         proven = all(judgement.is_proven for judgement in judgements)
@@ -73,6 +74,32 @@ def _judges(options: argparse.Namespace) -> list[Callable[[Tell], Judgement]]:
         else:
             judges.append(partial(verify_bundle, place, fingerprint, own))
     return judges
+
+
+def _archive_judges(
+    options: argparse.Namespace, opened: ExitStack
+) -> list[Callable[[Tell], Judgement]]:
+    """What the archive holds of calls of this box, or of all of them, read back."""
+    config = load(find_config(options.config))
+    if config.archive is None:
+        raise ConfigError([
+            f"{config.path}: there is no table headed [archive]: nothing is archived"
+        ])
+    if options.checkpoint:
+        raise UsageError("--checkpoint goes with a whole store, and not with --archive")
+    # Only here, so that a box without an archive loads none of it.
+    from recorderd.archive.places import open_target  # noqa: PLC0415
+    from recorderd.central.ownbox import verify_archived, verify_archived_call  # noqa: PLC0415
+
+    target = opened.enter_context(closing(open_target(config.archive)))
+    directory, fingerprint = config.storage.directory, parse_fingerprint(options.fingerprint)
+    if options.all:
+        return [partial(verify_archived, directory, config.site.name, target, fingerprint)]
+    folders = [_call(options, name)[1] for name in options.what]
+    return [
+        partial(verify_archived_call, directory, config.site.name, folder, target, fingerprint)
+        for folder in folders
+    ]
 
 
 def _verify_call(directory: Path, folder: Path, fingerprint: str | None, _: Tell) -> Judgement:

@@ -41,9 +41,10 @@ class Entered:
     amendments: dict[str, str] = field(default_factory=dict)  # hash by file
     hold_sha256: str | None = None  # of the file that keeps it from being erased
     archived_sha256: str | None = None  # of the note that its sound made room; the archive has it
+    receipt_sha256: str | None = None  # of the archive's receipt, as the uploader entered it last
     sealed: dict[int, dict[str, Any]] = field(default_factory=dict)  # until it is closed
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: Entry) -> None:  # noqa: C901  (one table)
         """The next entry that names this call."""
         data = entry.data
         match entry.kind:
@@ -61,6 +62,8 @@ class Entered:
                 self.amendments[str(data.get("file"))] = str(data.get("sha256"))
             case "sound-removed":
                 self.archived_sha256 = str(data.get("note_sha256"))
+            case "call-uploaded":
+                self.receipt_sha256 = str(data.get("receipt_sha256"))
             case "hold":
                 self.hold_sha256 = str(data.get("sha256"))
             case "release":

@@ -59,7 +59,9 @@ class Case:
 
     @property
     def is_clean(self) -> bool:
-        return not self.altered.count and not self.missing.count
+        """Whether nothing speaks against it and nothing is left open."""
+        findings = (self.altered, self.missing)
+        return not any(found.count or found.doubts for found in findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class FolderCheck:
             known |= {ERASED, ERASED_SIGNATURE, ARCHIVED} if is_erasing else set()
             known |= names if is_erasing and entered.archived_sha256 else set()
             self._judge_hold(case, folder, where, names, entered)
+            self._judge_receipt(case, folder, where, names, entered)
         known |= {RECEIPT} | ({HOLD} if entered.hold_sha256 else set())
         for name in sorted(names - known):
             case.altered.deny(f"{where}: {name} was never entered in the ledger")
@@ -72,6 +73,23 @@ class FolderCheck:
             case.missing.deny(f"{where}: the ledger holds it, and its {HOLD} is missing")
         elif self._sha256(folder / HOLD) != entered.hold_sha256:
             case.altered.deny(f"{where}: {HOLD} is not what the ledger names")
+
+    def _judge_receipt(
+        self, case: Case, folder: Path, where: str, names: set[str], entered: Entered
+    ) -> None:
+        """The archive's receipt, by which a call may be erased, is the one that the uploader entered.
+
+        Another one proves nothing, and accuses nobody: a cut may have come between the two.
+        """
+        if entered.receipt_sha256 is None:
+            return
+        if RECEIPT not in names:
+            case.missing.deny(f"{where}: it was uploaded, and its {RECEIPT} is missing")
+        elif self._sha256(folder / RECEIPT) != entered.receipt_sha256:
+            case.altered.doubt(
+                f"{where}: {RECEIPT} is not the one that the ledger names; the uploader enters its own "
+                "when it goes on"
+            )
 
     def _names(self, case: Case, folder: Path, where: str) -> set[str]:
         names = set()

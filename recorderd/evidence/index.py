@@ -20,6 +20,7 @@ CREATE TABLE call (id TEXT PRIMARY KEY, opened_at TEXT, closed_at TEXT, segments
   frames INTEGER, record_sha256 TEXT, sounds TEXT, seen TEXT) WITHOUT ROWID;
 CREATE TABLE erased (id TEXT PRIMARY KEY, tombstone_sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE archived (id TEXT PRIMARY KEY, archived_sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE uploaded (id TEXT PRIMARY KEY, receipt_sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE held (id TEXT PRIMARY KEY, hold_sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE amended (id TEXT, file TEXT, sha256 TEXT, PRIMARY KEY (id, file)) WITHOUT ROWID;
 """
@@ -49,6 +50,9 @@ class CallIndex:
         elif entry.kind == "sound-removed":
             note = str(entry.data.get("note_sha256"))
             self._set("archived (id, archived_sha256) VALUES (?, ?)", call_id, note)
+        elif entry.kind == "call-uploaded":
+            receipt = str(entry.data.get("receipt_sha256"))
+            self._set("uploaded (id, receipt_sha256) VALUES (?, ?)", call_id, receipt)
         elif entry.kind == "hold":
             self._set(
                 "held (id, hold_sha256) VALUES (?, ?)", call_id, str(entry.data.get("sha256"))
@@ -86,8 +90,9 @@ class CallIndex:
         """A call that was closed."""
         row = self._database.execute(
             "SELECT opened_at, closed_at, segments, frames, record_sha256, sounds, "
-            "tombstone_sha256, archived_sha256, hold_sha256 FROM call LEFT JOIN erased USING (id) "
-            "LEFT JOIN archived USING (id) LEFT JOIN held USING (id) WHERE id = ?",
+            "tombstone_sha256, archived_sha256, hold_sha256, receipt_sha256 FROM call "
+            "LEFT JOIN erased USING (id) LEFT JOIN archived USING (id) LEFT JOIN held USING (id) "
+            "LEFT JOIN uploaded USING (id) WHERE id = ?",
             (call_id,),
         ).fetchone()
         if row is None:
@@ -95,10 +100,10 @@ class CallIndex:
         amended = self._database.execute(
             "SELECT file, sha256 FROM amended WHERE id = ?", (call_id,)
         ).fetchall()
-        *known, tombstone, archived, hold = row
+        *known, tombstone, archived, hold, receipt = row
         entered = Entered(*known)
         entered.tombstone_sha256, entered.archived_sha256 = tombstone, archived
-        entered.hold_sha256 = hold
+        entered.hold_sha256, entered.receipt_sha256 = hold, receipt
         entered.amendments = dict(amended)
         return entered
 

@@ -18,7 +18,7 @@ from recorderd.disk import files
 from recorderd.disk.layout import KEYS, LEDGER, TIMESTAMPS
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence.walk import Checkpoint, KeyedWalk
-from recorderd.store.ledger import DESK, RECORDER, chain_lines, file_ranges, is_line
+from recorderd.store.ledger import DESK, RECORDER, UPLOADER, chain_lines, file_ranges, is_line
 from recorderd.store.signing import PUBLIC
 
 if TYPE_CHECKING:
@@ -198,9 +198,18 @@ def stamps(token: bytes, data: bytes) -> bool:
 
 def desk_entries(directory: Path, call_id: str) -> list[Entry]:
     """What people did with a call by commands, as the chain `desk` has it."""
+    return _entries_of(directory / LEDGER / DESK, call_id)
+
+
+def upload_entries(directory: Path, call_id: str) -> list[Entry]:
+    """What the uploader did with a call, as its own chain has it."""
+    return _entries_of(directory / LEDGER / UPLOADER, call_id)
+
+
+def _entries_of(folder: Path, call_id: str) -> list[Entry]:
     mark = json.dumps(call_id).encode()
     found = []
-    for line in chain_lines(directory / LEDGER / DESK):
+    for line in chain_lines(folder):
         if mark in line and is_line(line):
             entry = chain.parse_line(line)
             if is_about(entry, call_id) or call_id in entry.data.get("calls", ()):

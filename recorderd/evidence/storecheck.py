@@ -23,7 +23,12 @@ from recorderd.evidence.findings import Case, Judgement, counted, verdict_of
 from recorderd.evidence.foldercheck import FolderCheck
 from recorderd.evidence.index import CallIndex
 from recorderd.evidence.ledgercheck import LedgerCheck
-from recorderd.evidence.part import desk_entries, device_pem, ledger_part
+from recorderd.evidence.part import (
+    desk_entries,
+    device_pem,
+    ledger_part,
+    upload_entries,
+)
 from recorderd.store.ledger import RECORDER
 from recorderd.store.signing import fingerprint_of
 
@@ -297,7 +302,8 @@ def verify_call(
     try:
         part = ledger_part(directory, folder.name)
         checkpoint = part.checkpoint
-        entered = gathered([*part.entries, *desk_entries(directory, folder.name)])
+        others = (*desk_entries(directory, folder.name), *upload_entries(directory, folder.name))
+        entered = gathered([*part.entries, *others])
         case.extend(checked.judge(folder, entered))
     except LedgerError as error:
         case.altered.deny(f"{where}: its part of the ledger does not hold: {error}")
