@@ -341,6 +341,7 @@ def line_settings(
         source="sim" if config.simulation is not None else "hardware",
         profile=config.profile,
         ring_is_seen=line.ring is not None or line.modem is not None,
+        short_ringing_is_seen=line.ring is not None,
         record_rate_hz=line.audio.record_rate_hz,
         inbound_clip=announcement.inbound if announcement else "",
         outbound_clip=announcement.outbound if announcement else "",

@@ -166,7 +166,7 @@ class CallMachine:
     def _burst_ended(self, event: ev.RingBurstEnded) -> None:
         burst_ns = event.at - event.started_at
         if self._doubt is not None and self._judged_at() is not None:
-            self._judge(self._doubt.burst_ended(burst_ns))
+            self._judge(self._doubt.burst_ended(event.at, burst_ns))
         call = self._sign_of_offer(event.started_at)
         if call is None:
             return
@@ -177,8 +177,8 @@ class CallMachine:
         self._extend_offer(call, event.at)
 
     def _modem_rang(self, event: ev.ModemRang) -> None:
-        if self._judged_at() is not None:
-            self._judge(Verdict.CLOSURE)
+        if self._doubt is not None and self._judged_at() is not None:
+            self._judge(self._doubt.rang())
         call = self._sign_of_offer(event.at)
         if call is not None:
             call.modem_rings += 1
@@ -211,6 +211,8 @@ class CallMachine:
         sent_before_answer = event.at <= later(call.answered_at, LATE_ID_NS)
         open_to_one = call.caller is None and not call.dialled and not call.found
         if open_to_one and (sent_before_answer or self._judged_at() is not None):
+            if self._doubt is not None:
+                self._doubt.caller_id_came()
             self._identify(call, event)
             self._turn_inbound(call, event.at)
         else:
@@ -238,14 +240,14 @@ class CallMachine:
 
     def _off_hook(self, event: ev.WentOffHook) -> None:
         if self._doubt is not None and self._judged_at() is not None:
-            self._judge(self._doubt.off_hook())
+            self._judge(self._doubt.off_hook(event.at))
         call, offered = self._offered, self._offered is not None
         self._offered, self._offer_until = None, None
         if call is None:
             call = LiveCall(self._new_id(), self.settings, event.at, self._direction(event))
         call.answered_at, call.found = event.at, event.at_start
         self._talking = call
-        self._doubt = closure_doubt(call, self.settings.profile, event.at)
+        self._doubt = closure_doubt(call, event.at)
         self._out.append(self._began(call, event, offered=offered))
         self._out.append(OpenRecording(call.record(self._reading), event.at))
         if event.at_start:

@@ -34,6 +34,7 @@ class LineSettings:
     source: Literal["hardware", "sim"]
     profile: Profile
     ring_is_seen: bool  # there is a ring sensor or a modem; without, no direction is known
+    short_ringing_is_seen: bool  # Japan: by a ring sensor; no modem tells of it
     record_rate_hz: int
     inbound_clip: str  # empty: none
     outbound_clip: str

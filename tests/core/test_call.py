@@ -52,6 +52,7 @@ class Line:
             "source": "sim",
             "profile": profile(country),
             "ring_is_seen": True,
+            "short_ringing_is_seen": True,
             "record_rate_hz": 8000,
             "inbound_clip": "in.wav",
             "outbound_clip": "",
@@ -423,16 +424,60 @@ def test_closure_then_nobody_answers_is_a_missed_call():
 
 
 def test_closure_out_of_idle_where_short_ringing_is_not_seen():
-    line = Line("JP", outbound_clip="")
+    line = Line("JP", outbound_clip="", short_ringing_is_seen=False)
     line.lift(0)
     line.hang_up(2)
-    line.ring(3, 1)
+    line.feed(ev.ModemRang(t(3), LINE))
     assert line.all(AbandonRecording)
     line.lift(5)
     line.announced(8)
     line.hang_up(60)
     (record,) = line.records()
     assert (record.direction, record.disposition) == ("inbound", "recorded")
+
+
+def test_closure_whose_short_ringing_was_missed_is_known_by_its_caller_id():
+    line = Line("JP", outbound_clip="")
+    line.lift(0)
+    line.caller_id(1)
+    line.hang_up(2)
+    line.ring(3, 1)
+    assert line.all(AbandonRecording)
+    line.passed(60)
+    (record,) = line.records()
+    assert (record.disposition, record.caller.number) == ("missed", "0312345678")
+
+
+def test_short_off_hook_out_of_idle_is_a_call_whoever_rings_after_it():
+    """Nothing woke a caller-ID set: somebody lifted the phone, put it down, and was called."""
+    for follows in (lambda line: line.ring(6, 1), lambda line: line.feed(ev.ModemRang(t(6), LINE))):
+        line = Line("JP")
+        line.lift(0)
+        line.hang_up(3.1)
+        follows(line)
+        assert not line.all(AbandonRecording)
+        (record,) = line.records()
+        assert (record.disposition, record.answered_at, record.ended_at) == ("recorded", 0, t(3.1))
+        assert line.machine.offered is not None
+        assert line.machine.offered.id != record.id
+
+
+def test_short_call_then_a_closure_for_the_next_one():
+    """A set lifts a moment after its short ringing; an answer cuts the ringing off."""
+    line = Line("JP")
+    line.ring(0, 0.5)
+    line.lift(0.5)
+    line.hang_up(3)
+    line.ring(5, 0.5)
+    line.lift(5.75)
+    line.caller_id(6.5)
+    line.hang_up(7)
+    line.ring(8, 1)
+    line.passed(60)
+    first, second = line.records()
+    assert (first.disposition, first.ended_at) == ("recorded", t(3))
+    assert (second.disposition, second.caller.number) == ("missed", "0312345678")
+    assert [event.at for event in line.all(ev.CallerIdClosureSeen)] == [t(5.75)]
 
 
 def test_short_call_in_japan_is_kept_when_no_ringing_follows():
