@@ -39,7 +39,7 @@ from recorderd.seal.envelope import plain_envelope
 from recorderd.store.books import Books
 from recorderd.store.boxtime import load_age, save_age
 from recorderd.store.ledger import open_recorder_ledger
-from recorderd.store.recovery import recover
+from recorderd.store.recovery import RecoveryReport, recover
 from recorderd.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Daemon:
         self._held = ExitStack()  # the state directory's lock
         self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
         self._books: Books | None = None
+        self._recovered = RecoveryReport()
         self._age: AgeClock | None = None
         self._envelope: MakeEnvelope = plain_envelope
         self._disk: Writer | None = None
@@ -155,7 +156,7 @@ class Daemon:
         """Bring the state directory in order, and enter the start into the ledger."""
         config, directory = self._config, self._config.storage.directory
         ledger = open_recorder_ledger(directory, config.site.name, self._devices.clock.reading)
-        report = recover(config.storage, config.site, ledger)
+        self._recovered = report = recover(config.storage, config.site, ledger)
         for problem in report.problems:
             log.error("recovery: %s", problem)
         ledger.append(
@@ -204,6 +205,7 @@ class Daemon:
             self._age,
             devices.clock.reading,
             devices.inbox.post,
+            self._recovered,
         )
         self._disk = Writer(
             config.storage,

@@ -1,4 +1,5 @@
-"""The keeper: lets time pass, looks how full the disk is, and erases what retention says.
+"""The keeper: lets time pass, looks how full the disk is, erases what retention says, and files what
+the start could not.
 
 It works on the writer's thread, in small steps between those of calls, and a few milliseconds at a
 time. What may go is decided in core/retention.py, how old a call is in core/boxtime.py, and how a call is
@@ -23,6 +24,7 @@ from recorderd.store.catalogue import DamagedError, box_time_of
 from recorderd.store.erasing import Sentence, begun, erase, finish, sound_bytes
 from recorderd.store.holds import is_held
 from recorderd.store.receipts import is_confirmed
+from recorderd.store.recovery import finish_call
 from recorderd.units import MB, NS_PER_S, iso, later, to_datetime
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from recorderd.ports import Post
     from recorderd.store.books import Books
     from recorderd.store.catalogue import Entry
+    from recorderd.store.recovery import RecoveryReport
     from recorderd.units import ClockReading, MonoNs
 
 MEASURE_EVERY_NS = 60 * NS_PER_S
@@ -82,6 +85,7 @@ class Keeper:
         age: AgeClock,
         read_clock: Callable[[], ClockReading],
         post: Post,
+        recovered: RecoveryReport,
     ) -> None:
         self.rules = rules
         self._directory = directory
@@ -90,6 +94,8 @@ class Keeper:
         self._age = age
         self._read_clock = read_clock
         self._post = post
+        self._left = dict(recovered.left)  # by the start; id -> why
+        self._strange = [text for text in recovered.problems if text not in self._left.values()]
         self._reading = read_clock()
         now = self._reading.mono
         self._work: Iterator[None] | None = self._begin()
@@ -203,12 +209,14 @@ class Keeper:
     # ------------------------------------------------------------ erasing
 
     def _begin(self) -> Iterator[None]:
+        yield from self._finish_left()
         yield from self._finish_begun()
         yield from self._measure_growth()
 
     def _look(self) -> Iterator[None]:
         """Everything there is to do, a small step at a time."""
         self._refused = None
+        yield from self._finish_left()
         yield from self._finish_begun()
         yield from self._erase_expired()
         if self._is_dirty:
@@ -220,6 +228,32 @@ class Keeper:
         if self._reading.mono >= self._growth_at:
             yield from self._measure_growth()
         self._alarm("retention", self._refused or self._unknown_classes())
+
+    def _finish_left(self) -> Iterator[None]:
+        """File the calls that the start could not, which lie in open/."""
+        for call_id in list(self._left):
+            try:
+                yield from finish_call(self._directory, self._zone, self._books, call_id)
+            except DamagedError:
+                raise
+            except StoreError as error:
+                self._left[call_id] = str(error)
+                self._look_at = min(self._look_at, later(self._reading.mono, MEASURE_EVERY_NS))
+            else:
+                del self._left[call_id]
+        self._alarm("recovery", self._not_recovered())
+
+    def _not_recovered(self) -> str | None:
+        texts = []
+        if self._left:
+            why = next(iter(self._left.values()))
+            texts.append(
+                f"{len(self._left)} calls from before the start are not filed yet; it is tried again "
+                f"every minute: {why}"
+            )
+        if self._strange:
+            texts += [*self._strange, "mend that, then restart recorderd"]
+        return "; ".join(texts) or None
 
     def _finish_begun(self) -> Iterator[None]:
         for folder in begun(self._directory):

@@ -41,6 +41,8 @@ RECORDER = "recorder"
 DESK = "desk"
 UPLOADER = "uploader"
 
+ENDS = ("call-closed", "call-abandoned")
+
 ERASURES = ("call-erased", "sound-removed")
 
 FILE_LINES_MAX = 4096
@@ -156,18 +158,18 @@ class Ledger:
         return list(self._opened)
 
     def _remember(self, kind: str, data: dict[str, Any]) -> None:
-        """Calls that are open, the last ones that were closed, and the last one that was erased."""
+        """Calls that are open, the last ones that ended, and the last one that was erased."""
         if kind == "call-opened":
             self._opened[data["call"]] = None
-        if kind in {"call-closed", "call-abandoned"}:
+        if kind in ENDS:
             self._opened.pop(data["call"], None)
-        if kind == "call-closed":
-            closed = [key[1] for key in self._last if key[0] == kind]
+        if kind in ENDS:
+            closed = [key[1] for key in self._last if key[0] in ENDS]
             old = set(closed[: max(0, len(closed) + 1 - CLOSED_KEPT)])
             self._last = {key: said for key, said in self._last.items() if key[1] not in old}
         if kind in ERASURES:
             self._last = {key: said for key, said in self._last.items() if key[0] != kind}
-        if kind in {"segment-sealed", "call-closed", "record-amended", *ERASURES}:
+        if kind in {"segment-sealed", "record-amended", *ENDS, *ERASURES}:
             self._last[kind, data["call"], data.get("segment")] = data
 
     # ------------------------------------------------------------ the file

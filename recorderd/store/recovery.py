@@ -21,23 +21,24 @@ from zoneinfo import ZoneInfo
 
 from recorderd.core.manifest import Gap
 from recorderd.disk import files
-from recorderd.disk.layout import CALLS, LEDGER, OPEN, RECORD
+from recorderd.disk.layout import CALLS, ERASED, LEDGER, OPEN, RECORD
 from recorderd.errors import StoreError
 from recorderd.seal.envelope import LOCKED, PLAIN
 from recorderd.store.amending import finish_amending
 from recorderd.store.books import Books
-from recorderd.store.catalogue import Reindexed, open_or_rebuild, rebuild, reindex
+from recorderd.store.catalogue import DamagedError, Reindexed, open_or_rebuild, rebuild, reindex
 from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
 from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
 from recorderd.store.journal import SUFFIX, read_journal
 from recorderd.store.ledger import RECORDER, closed_calls
-from recorderd.store.names import sealed_segments
-from recorderd.store.records import amendments, read_original, walk_folders
+from recorderd.store.names import sealed_segments, without_number
+from recorderd.store.records import amendments, read_original, read_record, walk_folders
 from recorderd.store.salvage import draft_of_folder
 from recorderd.store.spool import find_journals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from recorderd.config.values import Site, Storage
@@ -55,7 +56,8 @@ class RecoveryReport:
     cut: list[str] = field(default_factory=list)  # ids of calls that a crash ended
     finished: list[str] = field(default_factory=list)  # ids of calls that only had to be filed
     set_aside: list[str] = field(default_factory=list)  # names in open/quarantine
-    problems: list[str] = field(default_factory=list)  # one message each
+    left: dict[str, str] = field(default_factory=dict)  # calls that could not be filed: id -> why
+    problems: list[str] = field(default_factory=list)  # one message each, those of `left` too
     reindexed: Reindexed = field(default_factory=lambda: Reindexed((), (), ()))
 
 
@@ -78,10 +80,18 @@ def recover(
         catalogue.close()
 
 
+def finish_call(directory: Path, zone: tzinfo, books: Books, call_id: str) -> Iterator[None]:
+    """File one call that a start had to leave in open/, a small step at a time.
+
+    Raises StoreError, after which it can be done again from its beginning.
+    """
+    yield from _Recovery(directory, zone, books).finish(call_id)
+
+
 class _Recovery:
     """One run."""
 
-    def __init__(self, directory: Path, zone: ZoneInfo, books: Books) -> None:
+    def __init__(self, directory: Path, zone: tzinfo, books: Books) -> None:
         self._directory = directory
         self._zone = zone
         self._books = books
@@ -93,8 +103,10 @@ class _Recovery:
         files.remove_parts(self._directory / OPEN)
         for call_id in self._open_calls():
             try:
-                self._finish_call(call_id)
+                for _ in self.finish(call_id):
+                    pass
             except StoreError as error:
+                self._report.left[call_id] = str(error)
                 self._problem(error)
         self._report.reindexed = reindex(self._books.catalogue, self._directory)
         self._report.problems += self._report.reindexed.unreadable
@@ -130,23 +142,34 @@ class _Recovery:
                 calls.add(path.stem)
         return sorted(calls)
 
-    def _finish_call(self, call_id: str) -> None:
+    def finish(self, call_id: str) -> Iterator[None]:
+        """File a call of open/, or see it gone, step by step."""
         journals = find_journals(self._directory, call_id)
         draft = self._draft(call_id, journals)
         if draft is None:
             return
-        if (self._directory / draft.folder / RECORD).exists():
-            self._tidy_filed(call_id, self._directory / draft.folder, journals)
+        try:
+            yield from self._finish_draft(draft, journals)
+        except DamagedError:
+            raise
+        except StoreError as error:
+            raise StoreError(without_number(str(error), draft.record)) from error
+
+    def _finish_draft(self, draft: Draft, journals: Sequence[JournalInfo]) -> Iterator[None]:
+        call_id, folder = draft.record.id, self._directory / draft.folder
+        if (folder / RECORD).exists():
+            self._tidy_filed(call_id, folder, journals)
             return
         if draft.frames is None:
             draft = self._completed(draft, journals)
             save_draft(self._directory, draft)
         elif draft.record.ended_at is None:
             draft = replace(draft, record=replace(draft.record, cut=True))
-        if not draft.is_filed:  # the entry may have been lost with the memory
+        known = self._books.ledger.last("call-abandoned", call_id)
+        if not draft.is_filed and known is None:  # the entry may have been lost with the memory
             reason = "it was given up when the recorder stopped"
             self._books.ledger.append("call-abandoned", call=call_id, reason=reason)
-        self._close(draft)
+        yield from self._close(draft)
         if draft.is_filed:
             (self._report.cut if draft.record.cut else self._report.finished).append(call_id)
 
@@ -162,8 +185,10 @@ class _Recovery:
         return journals[-1].draft if journals else None
 
     def _tidy_filed(self, call_id: str, folder: Path, journals: Sequence[JournalInfo]) -> None:
-        """Only the ledger, the row and the draft were left to do; reindexing adds the row."""
+        """Only the ledger, the row and the draft were left to do."""
         self._enter_once(folder)
+        if not (folder / ERASED).exists():
+            self._books.catalogue.add(read_record(folder), folder)
         for journal in journals:
             self._set_aside(journal.path)
         files.remove_durable(draft_path(self._directory, call_id))
@@ -188,13 +213,14 @@ class _Recovery:
             return replace(draft, record=record, frames=0, gaps=())
         return replace(draft, record=record, frames=reached, gaps=gaps)
 
-    def _close(self, draft: Draft) -> None:
+    def _close(self, draft: Draft) -> Iterator[None]:
         if (self._directory / draft.folder).is_dir():
             files.remove_parts(self._directory / draft.folder)
         envelope = PLAIN if draft.record.sealed is None else LOCKED
         closing = Closing(self._directory, self._zone, draft, envelope, "cut")
         while not closing.done:
             closing.step(self._books)
+            yield
 
     def _enter_unknown(self, added: Sequence[str]) -> None:
         """A record that had no row may not be in the ledger either: that comes between the two."""
@@ -252,7 +278,8 @@ class _Recovery:
             )
         if draft is not None:
             save_draft(self._directory, draft)
-            self._close(draft)
+            for _ in self._close(draft):
+                pass
             self._report.finished.append(folder.name)
         else:
             files.discard(files.part_path(folder / RECORD))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -281,6 +282,31 @@ def test_stop_in_mid_call_keeps_it(tmp_path):
     assert record["disposition"] == "recorded"
     assert "stopped" in record["reason"]
     assert record["audio"]["frames"] > 20 * 8000
+
+
+def test_a_call_that_the_start_cannot_file_is_an_alarm_and_is_filed_while_it_runs(tmp_path):
+    script = "09:00:10 front-desk inbound number=0311112222 answer=5 talk=60\n"
+    daemon, office, config = small_office(tmp_path, script)
+    daemon.start()
+    run_to(daemon, office, 40)
+    daemon._books.close_catalogue()
+    daemon._held.close()  # it died
+    daemon, office, config = small_office(tmp_path, "")
+    with patch.object(codec, "verify_segment", lambda *_: False):
+        daemon.start()
+        assert filed(config) == []
+        run_to(daemon, office, 3)
+        (alarm,) = daemon.status.alarms()
+        assert alarm.startswith("recovery: 1 calls from before the start are not filed yet")
+        assert "0311112222" not in alarm
+        run_to(daemon, office, 130)
+        assert daemon.status.alarms() == [alarm]
+    run_to(daemon, office, 200)
+    assert daemon.status.alarms() == []
+    (record,) = filed(config)
+    assert record["cut"]
+    assert record["audio"]["frames"] > 20 * 8000
+    finish(daemon, office)
 
 
 def test_a_clip_that_cannot_be_played_can_forbid_the_recording(tmp_path):

@@ -22,6 +22,7 @@ from recorderd.store.catalogue import open_catalogue
 from recorderd.store.erasing import Sentence, _pronounce, erase
 from recorderd.store.holds import place_hold
 from recorderd.store.ledger import RECORDER, Ledger, chain_lines, open_desk
+from recorderd.store.recovery import RecoveryReport
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 from tests.store.calls import KEY, SITE, in_memory
 from tests.store.shelf import (
@@ -62,7 +63,7 @@ class Box:
         wall = WallNs(BEGAN + self.now + self.error_ns)
         return ClockReading(f"boot-{self.boot}", mono, wall, self.synchronised, "simulated")
 
-    def start(self):
+    def start(self, recovered=None):
         self.ledger = Ledger(self.directory, RECORDER, SITE.name, KEY, self.reading)
         self.books = Books(self.directory, self.ledger)
         state = load_age(self.directory)
@@ -70,7 +71,14 @@ class Box:
         self.age = AgeClock(state, self.reading(), newest)
         save_age(self.directory, self.age.state())
         self.keeper = Keeper(
-            self.directory, ZONE, self.rules, self.books, self.age, self.reading, self.posts.append
+            self.directory,
+            ZONE,
+            self.rules,
+            self.books,
+            self.age,
+            self.reading,
+            self.posts.append,
+            recovered or RecoveryReport(),
         )
 
     def stop(self, *, cut=False):
@@ -231,6 +239,15 @@ def test_what_was_begun_before_a_crash_is_finished_at_the_start(box):
     box.off(MINUTE_NS, cut=True)
     box.settle()
     assert is_erased(folder)
+
+
+def test_what_the_start_could_not_put_right_is_an_alarm_with_what_to_do(box):
+    box.stop()
+    box.start(RecoveryReport(problems=["calls/x: sealed segments, and no call.json"]))
+    box.run(2 * HOUR_NS)
+    alarm = box.alarms()["recovery"]
+    assert alarm.startswith("calls/x: sealed segments, and no call.json; mend that")
+    assert "restart recorderd" in alarm
 
 
 def test_erasing_takes_a_pump_no_longer_than_a_moment(box):

@@ -6,15 +6,19 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from recorderd.errors import StoreError
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
+from recorderd.store import closing as closing_module
 from recorderd.store import ledger
+from recorderd.store.books import Books
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.drafts import draft_path
+from recorderd.store.recovery import finish_call
 from tests.store.calls import CALLER, RATE, SITE, Office, a_record, at, expected, in_memory
 
 BLOCK_HEAD_BYTES = 20
@@ -343,6 +347,63 @@ def test_trouble_with_one_call_keeps_no_other_from_being_finished(office):
     assert office.frames("call-2") == expected(18 * RATE, 6 * RATE)
     assert office.recover().cut == ["call-1"]
     assert office.frames("call-1") == expected(8 * RATE, 16 * RATE)
+
+
+@both
+def test_a_call_that_the_start_could_not_file_is_filed_later(office, is_sealed):
+    def refuse(folder, _):
+        raise StoreError(f"{folder}/a_0312345678_000.flac: refused")
+
+    with patch.object(closing_module, "write_record", refuse):
+        report = office.recover()
+        (why,) = report.problems
+        assert report.left == {"call-1": why}
+        assert is_sealed or "a_…_000.flac: refused" in why
+        books = Books(office.directory, office.ledger)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="refused"):
+                finish_left(office, books)
+    assert finish_left(office, books) == 4  # three segments, and the record
+    assert office.frames() == expected(8 * RATE, 13 * RATE)
+    assert list(books.catalogue.folders()) == ["call-1"]
+    books.close_catalogue()
+    assert [entry.kind for entry in office.entries()].count("call-closed") == 1
+    assert office.left_open() == []
+    again = office.recover()
+    assert (again.left, again.finished, again.reindexed.added) == ({}, [], ())
+
+
+def finish_left(office, books):
+    steps = finish_call(office.directory, ZoneInfo(SITE.time_zone), books, "call-1")
+    return sum(1 for _ in steps)
+
+
+def test_a_filed_call_whose_draft_was_left_gets_its_row_later(office):
+    draft = draft_path(office.directory, "call-1").read_bytes()
+    office.recover()
+    draft_path(office.directory, "call-1").write_bytes(draft)
+    (office.directory / NAME).unlink()
+    books = Books(office.directory, office.ledger)
+    finish_left(office, books)
+    assert list(books.catalogue.folders()) == ["call-1"]
+    books.close_catalogue()
+    assert office.left_open() == []
+
+
+def test_a_call_that_was_given_up_is_entered_once_however_often_that_is_tried(office):
+    office.abandon(a_record())
+    with patch.object(closing_module, "draft_path", side_effect=StoreError("broken")):
+        office.run_to(22.0)
+        report = office.recover()
+        books = Books(office.directory, office.ledger)
+        assert list(report.left) == ["call-1"]
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                finish_left(office, books)
+    finish_left(office, books)
+    kinds = [entry.kind for entry in office.entries()]
+    assert kinds.count("call-abandoned") == 1
+    assert office.left_open() == []
 
 
 def test_a_new_format_in_the_configuration_does_not_mix_formats(office):
