@@ -17,7 +17,7 @@ Direction = Literal["inbound", "outbound", "unknown"]
 Absence = Literal["private", "out-of-area", "payphone", "unavailable"]
 CallerSource = Literal["modem", "line-audio", "smdr"]
 DeviceKind = Literal["card", "modem", "hook"]
-AlarmTopic = Literal["disk", "retention", "age", "ledger", "recovery"]
+AlarmTopic = Literal["disk", "retention", "age", "ledger", "recovery", "times"]
 
 
 # ---------------------------------------------------------------- inputs

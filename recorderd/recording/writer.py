@@ -57,6 +57,8 @@ ROUNDS_PER_PUMP = 4
 
 RETRY_NS = NS_PER_S
 
+AMEND_AGAIN_NS = 60 * NS_PER_S
+
 SIGN_EVERY_NS = 60 * NS_PER_S
 """A call's end is signed at once; in a long one no more than this is ever unsigned."""
 
@@ -95,6 +97,7 @@ class Writer:
         self._sign_at = later(now(), SIGN_EVERY_NS)
         self._right_clock: ClockReading | None = None  # by which times are still to be amended
         self._to_amend: list[Entry] | None = None  # of which calls; None: not yet looked up
+        self._amend_again_at: MonoNs | None = None  # the disk refused it
 
     def handle(self, command: object) -> None:
         """Take a command: one of those in core/manifest.py. Nothing is written before `pump`."""
@@ -109,6 +112,7 @@ class Writer:
                 self._abandon(command)
             case AmendTimes():
                 self._right_clock, self._to_amend = command.reading, None
+                self._tell_of_amending(None)
             case LedgerNote():
                 self._books.ledger.append(command.kind, **command.data)
             case _:
@@ -129,7 +133,7 @@ class Writer:
     def pending(self) -> bool:
         """Whether a call is being recorded, or something of one is not yet on the disk."""
         if not self._jobs:
-            return self._right_clock is not None
+            return self._right_clock is not None and self._amend_again_at is None
         return any(not job.is_waiting for job in self._jobs)
 
     def close(self) -> None:
@@ -242,19 +246,37 @@ class Writer:
 
     def _amend(self) -> None:
         """Between calls, give one that was filed under a wrong clock the right times. What fails is
-        tried again when the clock steps, and by the next start."""
-        if self._right_clock is None:
+        tried again: after this boot nobody could."""
+        if self._right_clock is None or self._now() < (self._amend_again_at or 0):
             return
         try:
             if self._to_amend is None:
                 boot_id = self._right_clock.boot_id
                 self._to_amend = self._books.catalogue.of_wrong_clock(boot_id)
             if self._to_amend:
-                amend_times(self._to_amend.pop(0), self._right_clock, self._books)
+                amend_times(self._to_amend[0], self._right_clock, self._books)
         except StoreError as error:
-            log.error("times could not be amended: %s", error)  # noqa: TRY400
+            self._amending_failed(error)
+            return
+        self._tell_of_amending(None)
+        self._to_amend = self._to_amend[1:]
         if not self._to_amend:
             self._right_clock = self._to_amend = None
+
+    def _amending_failed(self, error: StoreError) -> None:
+        if isinstance(error, DamagedError):
+            self._books.close_catalogue()
+        if self._to_amend:  # one that can never be amended keeps no other from it
+            self._to_amend.append(self._to_amend.pop(0))
+        self._tell_of_amending(error)
+
+    def _tell_of_amending(self, error: StoreError | None) -> None:
+        """Told once a spell."""
+        was_refused = self._amend_again_at is not None
+        self._amend_again_at = None if error is None else later(self._now(), AMEND_AGAIN_NS)
+        if was_refused != (error is not None):
+            text = f"calls filed under a wrong clock cannot be amended, tried again: {error}"
+            self._post(StoreAlarm(self._now(), "times", None if error is None else text))
 
     def _sign(self) -> None:
         """Sign what has been entered since the last checkpoint. Calls go on where that fails."""

@@ -51,6 +51,23 @@ def keys_in(directory: Path) -> list[Path]:
         )
 
 
+@contextmanager
+def locked_vault(directory: Path) -> Iterator[None]:
+    """Be the one who changes the vault; held for a few writes at the most."""
+    vault = directory / VAULT
+    with files.guarded(vault):
+        descriptor = os.open(vault, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def keep_key(directory: Path, call_id: str, wrapped: bytes) -> None:
     """Make a call's key durable, already encrypted. It never takes the place of another."""
     path = directory / key_name(call_id)
@@ -73,7 +90,7 @@ def destroy_key(directory: Path, call_id: str) -> None:
     path = directory / key_name(call_id)
     if not path.parent.is_dir():
         return
-    with _locked(directory):
+    with locked_vault(directory):
         if path.exists():
             _overwrite(path)
         files.remove_durable(path)
@@ -94,7 +111,7 @@ def rewrap_key(directory: Path, path: Path, identities: Identities, to: Recipien
 
     The old file is complete until the new one is, and is overwritten then.
     """
-    with _locked(directory):
+    with locked_vault(directory):
         if not path.exists():
             return True  # destroyed meanwhile, and to stay so
         try:
@@ -162,20 +179,3 @@ def _decrypted(path: Path, identities: Identities) -> bytes:
     with files.guarded(path), path.open("rb") as file:
         data = file.read(KEY_BYTES_MAX)
     return identities.decrypt(data)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Be the one who changes the vault; held for a few writes at the most."""
-    vault = directory / VAULT
-    with files.guarded(vault):
-        descriptor = os.open(vault, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            os.close(descriptor)
-            raise
-    try:
-        yield
-    finally:
-        os.close(descriptor)

@@ -81,6 +81,8 @@ class Ledger:
         self._others_heads: dict[str, Head] = {}
         self._others_refused: dict[str, int] = {}  # inodes of their files whose sync failed
         self._last: dict[tuple[str, str, int | None], dict[str, Any]] = {}
+        if self._folder.is_dir():
+            files.remove_parts(self._folder)
         found = _open_end(self._folder)
         self.head = found.head
         self.was_stopped = found.was_stopped
@@ -196,16 +198,16 @@ class Ledger:
     def _put(self, path: Path, data: bytes) -> None:
         """Let `path` hold `data`, durable, and keep it open at its end."""
         temp = files.part_path(path)
-        with files.guarded(path):
-            descriptor = files.create(temp)
-            try:
-                files.write_all(descriptor, data)
-                os.fsync(descriptor)
-            except OSError:
-                os.close(descriptor)
-                raise
-        self._descriptor = descriptor
-        files.rename_durable(temp, path)
+        try:
+            with files.guarded(path):
+                self._descriptor = files.create(temp)
+                files.write_all(self._descriptor, data)
+                os.fsync(self._descriptor)
+            files.rename_durable(temp, path)
+        except StoreError:
+            self._let_go()
+            files.discard(temp)
+            raise
 
     def _let_go(self) -> None:
         if self._descriptor is not None:

@@ -21,9 +21,10 @@ from zoneinfo import ZoneInfo
 
 from recorderd.core.manifest import Gap
 from recorderd.disk import files
-from recorderd.disk.layout import CALLS, ERASED, LEDGER, OPEN, RECORD
+from recorderd.disk.layout import CALLS, ERASED, LEDGER, OPEN, RECORD, VAULT
 from recorderd.errors import StoreError
 from recorderd.seal.envelope import LOCKED, PLAIN
+from recorderd.seal.vault import keys_in, locked_vault
 from recorderd.store.amending import finish_amending
 from recorderd.store.books import Books
 from recorderd.store.catalogue import DamagedError, Reindexed, open_or_rebuild, rebuild, reindex
@@ -114,6 +115,7 @@ class _Recovery:
         self._finish_amendments()
         self._adopt_folders()
         self._enter_lost()
+        self._set_lone_keys_aside()
         return self._report
 
     def _problem(self, error: StoreError) -> None:
@@ -256,7 +258,7 @@ class _Recovery:
                 reason = "the recorder stopped before anything of it was on the disk"
                 self._books.ledger.append("call-abandoned", call=call_id, reason=reason)
 
-    # ------------------------------------------------------------ folders without a record
+    # ------------------------------------------------------------ folders without a record, and keys
 
     def _adopt_folders(self) -> None:
         """A folder with segments and no call.json, of which nothing is left in open/ either."""
@@ -285,3 +287,23 @@ class _Recovery:
             files.discard(files.part_path(folder / RECORD))
             with suppress(OSError):  # other files in it keep it
                 folder.rmdir()
+
+    def _set_lone_keys_aside(self) -> None:
+        """Keys of calls that never came to be: a cut took everything else of them.
+
+        Not destroyed, for that cannot be taken back; and one of a call that the ledger says was closed
+        stays where it is: its folder may come back from a copy.
+        """
+        vault = self._directory / VAULT
+        if not vault.is_dir():
+            return
+        with locked_vault(self._directory):
+            files.remove_parts(vault)
+            known = {*self._books.catalogue.folders(), *self._open_calls()}
+            known |= {folder.name for folder in walk_folders(self._directory)}
+            lone = [path for path in keys_in(self._directory) if path.stem not in known]
+            if lone:
+                known = closed_calls(self._directory / LEDGER / RECORDER)
+            for path in lone:
+                if path.stem not in known:
+                    self._set_aside(path)

@@ -1,8 +1,10 @@
 """A disk that refuses a call, or every call from one on, at every place of the recorder's life.
 
     python -m tests.faults.disk_errors [--every K] [--seed N] [--error EIO|ENOSPC] [--on once|ever]
+        [--sealed]
 
-`--every K` takes one in K of all cases, in an order that the seed picks.
+`--every K` takes one in K of all cases, in an order that the seed picks. `--sealed` lets the recorder
+seal its calls; what is left is opened with the supervisor's key.
 
 Exit 0 when nothing was broken, 1 when something was.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import shutil
 import sys
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from recorderd.store.journal import FRAME_BYTES
 from recorderd.units import NS_PER_S
-from tests.faults.life import DAYS, live
+from tests.faults.life import DAYS, SEALED, live
 from tests.faults.survey import (
     Reference,
     call_folders,
@@ -126,7 +129,7 @@ def points_of(folder: Path, seed_of_store: Path) -> list[tuple[str, int]]:
 def is_of_no_weight(call: Traced) -> bool:
     """What may fail in silence: clearing away what nothing refers to, the courtesy of status.json, and
     what libsndfile writes into a file that is decoded and compared before it gets its name."""
-    if call.syscall == "write" and call.path.endswith(".plain.part"):
+    if call.syscall == "write" and call.path.endswith((".plain.part", ".flac.part")):
         return True
     is_clearing = call.syscall in {"unlink", "rmdir"} and (
         call.path.endswith(".part") or call.syscall == "rmdir"
@@ -274,7 +277,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--error", choices=("EIO", "ENOSPC"))
     parser.add_argument("--on", choices=("once", "ever"))
+    parser.add_argument("--sealed", action="store_true")
     options = parser.parse_args()
+    if options.sealed:
+        os.environ[SEALED] = "1"
     began, broken = time.monotonic(), []
     refused: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="errors-") as name:

@@ -12,6 +12,7 @@ import pytest
 
 from recorderd.core.manifest import AmendTimes
 from recorderd.errors import StoreError
+from recorderd.events import StoreAlarm
 from recorderd.store import amending
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.records import read_record
@@ -101,11 +102,40 @@ def test_a_call_that_goes_on_comes_first(office):
 
 
 def amend_refused_at(office, step):
-    """The disk takes the correction itself, and refuses a later step of it."""
+    """The disk takes the correction itself, and refuses a later step of it; or it refuses at once to
+    tell what is to be amended."""
     owner = office.ledger if step == "sign" else office.books.catalogue
     with patch.object(owner, step, side_effect=StoreError("full")):
         office.writer.handle(AmendTimes(RIGHT))
         office.settle()
+        office.run_to(office.now_s + 70)  # it is tried again, with the other call
+
+
+def alarms(office):
+    return [post.text for post in office.posts if isinstance(post, StoreAlarm)]
+
+
+@pytest.mark.parametrize("step", ["sign", "add", "of_wrong_clock"])
+def test_what_the_disk_refused_is_an_alarm_and_is_tried_until_it_is_done(office, step):
+    amend_refused_at(office, step)
+    (alarm,) = [text for text in alarms(office) if "wrong clock" in text]
+    assert alarm.endswith("full")
+    office.run_to(office.now_s + 130)
+    for call_id in ("call-0", "call-1"):
+        folder, _ = office.call(call_id)
+        assert [path.name for path in folder.glob("amend-*")] == ["amend-0001.json"]
+        assert shown(office, call_id)["clock"]["synchronised"]
+    assert alarms(office)[-1] is None
+
+
+def test_a_call_that_cannot_be_amended_keeps_no_other_from_it(office):
+    folder, _ = office.call("call-0")
+    (folder / "call.json").write_text("{")
+    office.writer.handle(AmendTimes(RIGHT))
+    office.run_to(office.now_s + 130)
+    assert shown(office, "call-1")["clock"]["synchronised"]
+    assert "call.json" in alarms(office)[-1]
+    assert not office.writer.pending()
 
 
 @pytest.mark.parametrize("step", ["sign", "add"])

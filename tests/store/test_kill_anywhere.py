@@ -122,7 +122,11 @@ def check(office, day):
     if "call" in acknowledged:
         assert office.call("call")[1]["audio"]["frames"] == 5500
     assert [name for name in office.left_open() if name != "quarantine"] == []
-    assert not list(office.directory.glob("open/quarantine/*"))
+    aside = {path.name for path in office.directory.glob("open/quarantine/*")}
+    assert aside <= {f"{call_id}.age" for call_id in {*STARTS, "missed"} - present.keys()}
+    if (office.directory / "vault").is_dir():
+        keys = {path.name for path in (office.directory / "vault").iterdir()}
+        assert keys <= {f"{call_id}.age" for call_id in present}
 
 
 def check_ledger(office, present, acknowledged):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import subprocess
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -221,6 +222,28 @@ def test_what_the_disk_refused_goes_to_a_new_file_and_no_sync_is_repeated(
     kinds = kinds_of(tmp_path)
     assert kinds == ["chain-began", "started", "call-opened", *["filler"] * 3, "call-closed"]
     assert not refused & synced
+
+
+@pytest.mark.parametrize("refuses", ["write", "fsync", "replace"])
+def test_a_new_file_that_the_disk_refuses_leaves_nothing(tmp_path, key, refuses):
+    (tmp_path / "ledger/recorder").mkdir(parents=True)
+    ledger = opened(tmp_path, key)
+    error = OSError(errno.EIO, "refused")
+    where = Path if refuses == "replace" else os
+    with patch.object(where, refuses, side_effect=error), pytest.raises(StoreError):
+        ledger.sign()
+    assert list((tmp_path / "ledger/recorder").iterdir()) == []
+    ledger.sign()
+    assert kinds_of(tmp_path) == ["chain-began", "checkpoint"]
+    ledger.close()
+
+
+def test_what_a_killed_process_left_of_a_new_file_goes(tmp_path, key):
+    folder = tmp_path / "ledger/recorder"
+    folder.mkdir(parents=True)
+    (folder / ".000000000000.jsonl.part").write_bytes(b"{")
+    opened(tmp_path, key).close()
+    assert list(folder.iterdir()) == []
 
 
 def test_files_are_of_bounded_length_and_read_as_one(tmp_path, key):

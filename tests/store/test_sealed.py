@@ -6,6 +6,7 @@ import base64
 import errno
 import io
 import json
+import shutil
 import tarfile
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +22,8 @@ from recorderd.events import Caller
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
 from recorderd.seal.searchkey import hashed, make_search_key, read_search_key
-from recorderd.seal.vault import destroy_key, keys_in
+from recorderd.seal.vault import destroy_key, keep_key, keys_in
+from recorderd.store import recovery
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.erasing import Sentence, erase
 from tests.recording.test_writer_disk import disk_refuses
@@ -389,3 +391,32 @@ def test_a_damaged_search_key_is_told(folder):
     (folder / "keys/search.key").write_bytes(b"\0" * 65)
     with pytest.raises(StoreError, match="not a search key"):
         read_search_key(folder)
+
+
+def test_the_key_of_a_call_that_never_came_to_be_is_set_aside(office):
+    """Not destroyed, and never one of a call that was, is still open, or is erased."""
+    office.whole_call(record=a_record("call-0", caller=CALLER))
+    office.whole_call(30.0, 35.0, record=a_record("call-2", started=30.0))
+    office.whole_call(40.0, 45.0, record=a_record("call-3", started=40.0))
+    keep_key(office.directory, "lone", b"sealed to the supervisors")
+    (office.directory / "vault/.half.age.part").write_bytes(b"sea")
+    shutil.rmtree(office.call("call-3")[0])  # a disk lost it, and a copy may bring it back
+    office.run_to(50.0)
+    office.open(a_record("call-1", started=50.0))
+    office.run_to(58.0)
+    report = office.recover()
+    assert report.set_aside == ["lone.age"]
+    aside = office.directory / "open/quarantine/lone.age"
+    assert aside.read_bytes() == b"sealed to the supervisors"
+    left = sorted(path.name for path in (office.directory / "vault").iterdir())
+    assert left == [f"call-{number}.age" for number in range(4)]
+    assert office.recover().set_aside == []
+
+
+def test_a_key_waits_with_its_call_that_could_not_be_filed(office):
+    cut_call(office, until=12.0)  # of which all is in open/
+    with patch.object(recovery, "save_draft", side_effect=StoreError("refused")):
+        assert list(office.recover().left) == ["call-1"]
+    assert [path.stem for path in keys_in(office.directory)] == ["call-1"]
+    office.recover()
+    assert office.opened()["caller"]["number"] == CALLER.number
