@@ -109,7 +109,7 @@ class Checker:
         if is_erased:
             self.keeping.is_gone(record["id"])
         path = folder / (ERASED if is_erased else RECORD)
-        if not path.exists() or not self._sim.disk.is_durable(path):
+        if not path.exists() or not self._sim.disk.durable.is_durable(path):
             fail(f"call {record['id']} gets a row before its record is durable")
 
     def step_is_over(self) -> None:
@@ -134,7 +134,7 @@ class Checker:
         journal = spool._journal
         if journal is None or not journal.path.exists():
             return
-        at_risk = self._sim.disk.unsynced_bytes(journal.path)
+        at_risk = self._sim.disk.durable.unsynced_bytes(journal.path)
         if at_risk > AT_RISK_S_MAX * BYTES_PER_S:
             fail(f"{at_risk} bytes of call {call_id} would be lost in a cut")
 
@@ -145,9 +145,9 @@ class Checker:
         disk, process = self._sim.disk, self._sim.process
         assert process is not None
         for path in folder.iterdir():
-            if not disk.is_durable(path):
+            if not disk.durable.is_durable(path):
                 fail(f"call {call_id} was acknowledged, but {path.name} can be lost")
-        if not disk.is_durable(self.ledger.newest_file()):
+        if not disk.durable.is_durable(self.ledger.newest_file()):
             fail(f"call {call_id} was acknowledged, but the ledger is not synced")
         if not disk.rows_are_durable():
             fail(f"call {call_id} was acknowledged, but its row can be lost")

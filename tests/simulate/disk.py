@@ -2,9 +2,8 @@
 
 `Disk.installed` puts itself between the program and the file calls of `os`, and around the few that
 work in C (encoding, tagging, the catalogue). The files themselves lie on a real file system in
-memory, so that everything else reads them as always; kept beside them is what a power cut would
-leave: of each file how much of it was synced, of each directory the names it had then, and the
-changes of names since, in order.
+memory, so that everything else reads them as always; what a power cut would leave of them is kept in
+durable.py.
 
 At a cut some of these changes are kept, by choice of the seed: none, all, the first few, or any (a
 rename is whole or not done). Of the bytes that were not synced some may be kept too: none, a part, a
@@ -16,8 +15,7 @@ synchronous below FULL the end of its log is lost.
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,18 +25,12 @@ from recorderd.errors import StoreError
 from recorderd.media import codec, tags
 from recorderd.store import signing
 from recorderd.store.catalogue import NAME, Catalogue
+from tests.simulate.durable import CATALOGUE, LOG, PAGE_BYTES, UNTRACKED, Durable
 from tests.simulate.violations import fail
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Iterator
-
-PAGE_BYTES = 4096
-
-UNTRACKED = {"status.json", ".status.json.part"}  # a courtesy to people, replaced without a sync
-LOG = f"{NAME}-wal"
-CATALOGUE = (NAME, LOG)
-NOT_OURS = {*UNTRACKED, *CATALOGUE, f"{NAME}-shm"}  # their places are kept by other means
 
 WRITING = frozenset({"create", "write", "fsync", "rename", "unlink", "mkdir", "rmdir"})
 GROWING = frozenset({"create", "write", "mkdir"})
@@ -70,18 +62,6 @@ class _Handle:
     is_directory: bool
 
 
-@dataclass(slots=True)
-class _Change:
-    """Names as they are from now on: (directory, name, inode), None for a name that is gone."""
-
-    entries: list[tuple[int, str, int | None]]
-    buried: int | None = None  # the file that lost its last name by it
-
-    @property
-    def directories(self) -> set[int]:
-        return {directory for directory, _, _ in self.entries}
-
-
 class Disk:
     """The disk that holds `root`. `grave` is a folder beside it, on the same file system."""
 
@@ -97,26 +77,11 @@ class Disk:
         self.on_row: Callable[[dict[str, Any], Path], None] = lambda _record, _folder: None
         self.on_name: Callable[[Path], None] = lambda _path: None
         self.on_write: Callable[[Path, bytes], None] = lambda _path, _data: None
-        self._grave = grave
-        self._names: dict[int, dict[str, int]] = {}  # of directories, durable
-        self._changes: list[_Change] = []  # since then
-        self._synced_bytes: dict[int, int] = {}  # of files that have unsynced bytes
-        self._failed: set[int] = set()  # files whose sync failed
+        self.durable = Durable(root, grave, choose)
         self._handles: dict[int, _Handle] = {}
         self._log_synced: tuple[int, int] | None = None  # inode and bytes of the catalogue's log
         self._left_catalogue: dict[str, bytes] = {}  # as the dead process left it
         self._real = {name: getattr(os, name) for name in _WRAPPED}
-        self._look()
-
-    def _look(self) -> None:
-        """Take all that is there as durable."""
-        self._names = {
-            Path(folder).stat().st_ino: {entry.name: entry.inode() for entry in os.scandir(folder)}
-            for folder, _, _ in os.walk(self.root)
-        }
-        self._changes.clear()
-        self._synced_bytes.clear()
-        self._failed.clear()
 
     # ------------------------------------------------------------ what the program meets
 
@@ -185,10 +150,7 @@ class Disk:
 
     def _os_sync(self) -> None:
         self._live("sync")
-        self._commit(self._changes)
-        self._synced_bytes = {
-            inode: size for inode, size in self._synced_bytes.items() if inode in self._failed
-        }
+        self.durable.all_synced()
 
     def _os_open(self, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
         if not self._is_tracked(path):
@@ -198,9 +160,9 @@ class Disk:
         descriptor = self._real["open"](path, flags, *args, **kwargs)
         inode = os.fstat(descriptor).st_ino
         if flags & os.O_CREAT:
-            self._created(Path(path), inode)
+            self.durable.created(Path(path), inode)
         elif flags & os.O_WRONLY:  # to overwrite a file: all its pages are written anew
-            self._failed.discard(inode)
+            self.durable.written_anew(inode)
         is_directory = bool(flags & os.O_DIRECTORY)
         self._handles[descriptor] = _Handle(Path(path), inode, is_directory)
         return descriptor
@@ -219,12 +181,12 @@ class Disk:
                 raise Killed("write")
             return self._real["write"](descriptor, data)
         self._live("write")
-        if handle.inode in self._failed:
+        if self.durable.has_lost(handle.inode):
             fail(f"{handle.path.name}: written after its sync failed")
         self.on_write(handle.path, bytes(data))
         if self._is_refused("write"):
             return self._refuse_write(descriptor, handle, data)
-        self._synced_bytes.setdefault(handle.inode, os.fstat(descriptor).st_size)
+        self.durable.written(handle.inode, os.fstat(descriptor).st_size)
         return self._real["write"](descriptor, data)
 
     def _refuse_write(self, descriptor: int, handle: _Handle, data: Any) -> int:
@@ -234,7 +196,7 @@ class Disk:
         number = self.fault.number
         if not self.fault.writes_part or len(data) < 2 or self.choose.random() < 0.5:
             raise OSError(number, os.strerror(number), str(handle.path))
-        self._synced_bytes.setdefault(handle.inode, os.fstat(descriptor).st_size)
+        self.durable.written(handle.inode, os.fstat(descriptor).st_size)
         return self._real["write"](descriptor, memoryview(data)[: len(data) // 2])
 
     def _os_fsync(self, descriptor: int) -> None:
@@ -244,19 +206,19 @@ class Disk:
                 raise Killed("fsync")
             return
         self._live("fsync")
-        if handle.inode in self._failed and not handle.is_directory:
+        if self.durable.has_lost(handle.inode) and not handle.is_directory:
             fail(f"{handle.path.name}: a second sync after one that failed")
         if self._is_refused("fsync"):
             assert self.fault is not None
             self.failures += 1
             if not handle.is_directory:
-                self._failed.add(handle.inode)
+                self.durable.sync_failed(handle.inode)
             number = self.fault.number
             raise OSError(number, os.strerror(number), str(handle.path))
         if handle.is_directory:
-            self._commit(self._needed_for(handle.inode))
+            self.durable.directory_synced(handle.inode)
         else:
-            self._synced_bytes.pop(handle.inode, None)
+            self.durable.synced(handle.inode)
 
     _os_fdatasync = _os_fsync
 
@@ -269,11 +231,11 @@ class Disk:
         self._enter("rename", target)
         source, target = Path(source), Path(target)
         inode = source.stat().st_ino
-        buried = self._bury(target)
+        buried = self.durable.bury(target)
         self._real["replace"](source, target, **kwargs)
         gone = (source.parent.stat().st_ino, source.name, None)
         come = (target.parent.stat().st_ino, target.name, inode)
-        self._changes.append(_Change([gone, come], buried))
+        self.durable.changed(gone, come, buried=buried)
         self.on_name(target)
 
     _os_rename = _os_replace
@@ -286,9 +248,9 @@ class Disk:
         if not path.exists():
             raise FileNotFoundError(2, os.strerror(2), str(path))
         self._enter("unlink", path)
-        buried = self._bury(path)
+        buried = self.durable.bury(path)
         self._real["unlink"](path, **kwargs)
-        self._changes.append(_Change([(path.parent.stat().st_ino, path.name, None)], buried))
+        self.durable.changed((path.parent.stat().st_ino, path.name, None), buried=buried)
 
     def _os_mkdir(self, path: Any, *args: Any, **kwargs: Any) -> None:
         if not self._is_tracked(path):
@@ -299,9 +261,7 @@ class Disk:
             raise FileExistsError(17, os.strerror(17), str(path))
         self._enter("mkdir", path)
         self._real["mkdir"](path, *args, **kwargs)
-        inode = path.stat().st_ino
-        self._names[inode] = {}
-        self._changes.append(_Change([(path.parent.stat().st_ino, path.name, inode)]))
+        self.durable.directory_made(path)
 
     def _os_rmdir(self, path: Any, **kwargs: Any) -> None:
         if not self._is_tracked(path):
@@ -310,7 +270,7 @@ class Disk:
         self._enter("rmdir", path)
         path = Path(path)
         self._real["rmdir"](path, **kwargs)
-        self._changes.append(_Change([(path.parent.stat().st_ino, path.name, None)]))
+        self.durable.changed((path.parent.stat().st_ino, path.name, None))
 
     # ------------------------------------------------------------ the calls in C
 
@@ -327,10 +287,10 @@ class Disk:
                 self.failures += 1
                 reason = os.strerror(self.fault.number)
                 target.write_bytes(b"a part of it")
-                self._created(target, target.stat().st_ino)
+                self.durable.created(target, target.stat().st_ino)
                 raise StoreError(f"{target}: {reason}")
             result = real(*args, **kwargs)
-            self._created(target, target.stat().st_ino)
+            self.durable.created(target, target.stat().st_ino)
             self.on_write(target, target.read_bytes())
             self._live("written")
             return result
@@ -378,69 +338,6 @@ class Disk:
         if grown or self._log_synced is None or self._log_synced[0] != stat.st_ino:
             self._log_synced = (stat.st_ino, stat.st_size)
 
-    # ------------------------------------------------------------ names
-
-    def _created(self, path: Path, inode: int) -> None:
-        self._synced_bytes[inode] = 0
-        self._failed.discard(inode)
-        self._changes.append(_Change([(path.parent.stat().st_ino, path.name, inode)]))
-
-    def _bury(self, path: Path) -> int | None:
-        """Keep a file that is about to lose its name: a cut may bring it back."""
-        if not path.exists():
-            return None
-        inode = path.stat().st_ino
-        with suppress(FileExistsError):
-            os.link(path, self._grave / str(inode))
-        return inode
-
-    def _needed_for(self, directory: int) -> list[_Change]:
-        """The changes that syncing a directory makes durable, with those they build on."""
-        directories, needed = {directory}, []
-        for change in reversed(self._changes):
-            if change.directories & directories:
-                directories |= change.directories
-                needed.append(change)
-        return needed[::-1]
-
-    def _commit(self, changes: list[_Change]) -> None:
-        done = {id(change) for change in changes}
-        for change in changes:
-            self._apply(change, self._names)
-            if change.buried is not None:
-                with suppress(FileNotFoundError):
-                    self._real["unlink"](self._grave / str(change.buried))
-                self._synced_bytes.pop(change.buried, None)
-        self._changes = [change for change in self._changes if id(change) not in done]
-
-    @staticmethod
-    def _apply(change: _Change, names: dict[int, dict[str, int]]) -> None:
-        for directory, name, inode in change.entries:
-            if inode is None:
-                names.setdefault(directory, {}).pop(name, None)
-            else:
-                names.setdefault(directory, {})[name] = inode
-
-    def is_durable(self, path: Path) -> bool:
-        """Whether a file or folder would be there, whole, after a cut at this moment."""
-        inode = path.stat().st_ino
-        if inode in self._synced_bytes:
-            return False
-        while path != self.root:
-            if self._names.get(path.parent.stat().st_ino, {}).get(path.name) != path.stat().st_ino:
-                return False
-            path = path.parent
-        return not any(
-            (directory, name) == (path.parent.stat().st_ino, path.name)
-            for change in self._changes
-            for directory, name, _ in change.entries
-        )
-
-    def unsynced_bytes(self, path: Path) -> int:
-        """What a cut would take away from a file's end."""
-        stat = path.stat()
-        return stat.st_size - self._synced_bytes.get(stat.st_ino, stat.st_size)
-
     def rows_are_durable(self) -> bool:
         """Whether the catalogue's log is synced to its end."""
         path = self.root / LOG
@@ -466,12 +363,11 @@ class Disk:
         """After `die`, when the program has let go of everything: what a new one will find."""
         assert self.is_dead
         self.is_dead, self.kill_after = False, None
-        # A new process knows nothing of syncs that failed; what had lost nothing by it is sound.
-        self._failed &= set(self._synced_bytes)
+        self.durable.process_is_gone()
         self._is_resting = True
         self._restore_catalogue(lose_power=lose_power)
         if lose_power:
-            self._lose_power()
+            self.durable.lose_power()
         self._is_resting = False
 
     def _restore_catalogue(self, *, lose_power: bool) -> None:
@@ -484,87 +380,3 @@ class Disk:
                 kept = data[: self._log_synced[1]]
             (self.root / name).write_bytes(kept)
         self._log_synced = None
-
-    def _lose_power(self) -> None:
-        """Leave what was synced, and of the rest what the seed chooses."""
-        self._lose_bytes()
-        names = {directory: dict(entries) for directory, entries in self._names.items()}
-        for change in self._kept_changes():
-            self._apply(change, names)
-        self._rebuild(names)
-        for path in self._grave.iterdir():
-            path.unlink()
-        self._look()
-
-    def _kept_changes(self) -> list[_Change]:
-        way = self.choose.choice(("none", "all", "first", "any"))
-        if way == "none":
-            return []
-        if way == "first":
-            return self._changes[: self.choose.randint(0, len(self._changes))]
-        if way == "any":
-            return [change for change in self._changes if self.choose.random() < 0.5]
-        return self._changes
-
-    def _lose_bytes(self) -> None:
-        for path in self._files():
-            synced = self._synced_bytes.get(path.stat().st_ino)
-            if synced is not None:
-                self._lose_tail(path, synced)
-
-    def _lose_tail(self, path: Path, synced: int) -> None:
-        size = path.stat().st_size
-        way = self.choose.choice(("none", "part", "zeros", "page", "all"))
-        if path.stat().st_ino in self._failed or size <= synced:
-            way = "none"
-        if way in {"part", "zeros"}:
-            os.truncate(path, self.choose.randint(synced, size))
-        if way == "none":
-            os.truncate(path, min(synced, size))
-        elif way == "zeros":
-            os.truncate(path, size)
-        elif way == "page":
-            self._lose_page(path, synced, size)
-
-    def _lose_page(self, path: Path, synced: int, size: int) -> None:
-        page = self.choose.randrange(synced // PAGE_BYTES, (size - 1) // PAGE_BYTES + 1)
-        begin, end = max(synced, page * PAGE_BYTES), min(size, (page + 1) * PAGE_BYTES)
-        with path.open("r+b") as file:
-            file.seek(begin)
-            file.write(bytes(end - begin))
-
-    def _files(self) -> list[Path]:
-        inside = [path for path in self.root.rglob("*") if path.is_file()]
-        return sorted(inside) + sorted(self._grave.iterdir(), key=lambda path: int(path.name))
-
-    def _rebuild(self, names: dict[int, dict[str, int]]) -> None:
-        """Give every directory the names it is to have."""
-        folders = {Path(folder).stat().st_ino: Path(folder) for folder, _, _ in os.walk(self.root)}
-        touched = {directory for change in self._changes for directory in change.directories}
-        for directory in touched & set(folders):
-            for entry in list(os.scandir(folders[directory])):
-                if entry.is_file() and not (self._grave / str(entry.inode())).exists():
-                    os.link(entry.path, self._grave / str(entry.inode()))
-        for directory in touched & set(folders):
-            if folders[directory].is_dir():  # not gone with the one above it
-                self._give_names(folders[directory], names.get(directory, {}), names)
-
-    def _give_names(
-        self, folder: Path, wanted: dict[str, int], names: dict[int, dict[str, int]]
-    ) -> None:
-        for entry in list(os.scandir(folder)):
-            if entry.name in NOT_OURS or wanted.get(entry.name) == entry.inode():
-                continue
-            if entry.is_dir():
-                shutil.rmtree(entry.path)
-            else:
-                Path(entry.path).unlink()
-        for name, inode in wanted.items():
-            path = folder / name
-            if name in NOT_OURS or path.exists():
-                continue
-            if inode in self._names:
-                path.mkdir()
-                self._give_names(path, names.get(inode, {}), names)
-            else:
-                os.link(self._grave / str(inode), path)
