@@ -245,8 +245,10 @@ class _Recovery:
         """A correction of times whose entry or row a cut has kept back."""
         for entry in self._books.catalogue.of_wrong_clock():
             try:
-                if (entry.folder / RECORD).exists() and amendments(entry.folder):
-                    finish_amending(entry.folder, self._books)
+                if (entry.folder / RECORD).exists():
+                    files.remove_parts(entry.folder)
+                    if amendments(entry.folder):
+                        finish_amending(entry.folder, self._books)
             except StoreError as error:
                 self._problem(error)
 

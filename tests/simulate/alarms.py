@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from tests.simulate.run import Simulation
 
 DISK_IS_TOLD_WITHIN_NS = seconds(5)
+LEFT_IS_FILED_WITHIN_NS = seconds(130)  # tried every minute, one time and again
 CARD_IS_TOLD_WITHIN_NS = seconds(2.5)  # 2 s, and a round of the control loop
 CHATTER_IS_OVER_AFTER_NS = seconds(6)
-NIGHTLY = ("card", "hook", "modem: unplugged", "ring", "writing", "config", "no-line")
+NIGHTLY = (
+    "card",
+    "hook",
+    "modem: unplugged",
+    "ring",
+    "writing",
+    "config",
+    "no-line",
+    "recovery",
+    "times",
+)
 
 
 class Alarms:
@@ -95,6 +106,21 @@ class Alarms:
             self._after(seconds(10), self._nothing_is_refused)
         else:
             self.expect("writing", is_there=False)
+
+    def calls_are_left(self, is_one_left: Callable[[], bool]) -> None:
+        """A start could not file all calls: it says so as long as that is so, and files them when the
+        disk works."""
+        self._after(
+            DISK_IS_TOLD_WITHIN_NS,
+            lambda: self.expect("recovery", is_there=is_one_left()),
+        )
+        self._after(LEFT_IS_FILED_WITHIN_NS, lambda: self._left_are_filed(is_one_left))
+
+    def _left_are_filed(self, is_one_left: Callable[[], bool]) -> None:
+        if self.disk.touch(self._now - LEFT_IS_FILED_WITHIN_NS, self._now):
+            self._after(seconds(30), lambda: self._left_are_filed(is_one_left))
+        elif is_one_left():
+            fail("calls that the start could not file still lie in open/")
 
     # ------------------------------------------------------------ everything else
 

@@ -160,8 +160,11 @@ class Checker:
         is_excused = self.alarms.disk.touch(process.began_at, self._now)
         self._left = set(self._lying_open()) if is_excused else set()
         self.store_is_sound()
+        if self._left:
+            self.alarms.calls_are_left(lambda: bool(self._left & set(self._lying_open())))
 
     def day_is_over(self) -> None:
+        self._left.clear()  # the disk has worked for hours: the process has filed them
         self.store_is_sound()
         self.truth.every_lift_is_told()
         if not self.alarms.is_restless(seconds(120)):
@@ -215,10 +218,16 @@ class Checker:
             if not is_the_same and _sha256(path) != sha256:
                 fail(f"{name} of the acknowledged call {call_id} was changed")
         for path in folder.iterdir():
-            # A kill may leave an amendment's temporary file until the amendment is written again.
-            is_known = path.name in files or path.name.removeprefix(".").startswith("amend-")
+            # A kill may leave an amendment's temporary file until a start can clear it away.
+            is_part = path.name.startswith(".amend-") and self._may_have_parts()
+            is_known = path.name in files or path.name.startswith("amend-") or is_part
             if not is_known and not self.keeping.may_be_beside(path.name, call_id):
                 fail(f"{path.name} was added to the acknowledged call {call_id}")
+
+    def _may_have_parts(self) -> bool:
+        """Whether the disk has refused something to this process, which may be a clearing away."""
+        process = self._sim.process
+        return process is None or self.alarms.disk.touch(process.began_at, self._now)
 
     def _open_jobs(self) -> set[str]:
         writer = self._sim.disk_writer

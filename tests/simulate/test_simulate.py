@@ -13,6 +13,7 @@ import pytest
 from recorderd.core import call as core_call
 from recorderd.core import retention
 from recorderd.disk import files
+from recorderd.errors import StoreError
 from recorderd.recording import capture, keeper
 from recorderd.seal import callkey
 from recorderd.seal.envelope import PLAIN
@@ -163,6 +164,24 @@ def log_not_scrubbed(monkeypatch):
     monkeypatch.setattr(catalogue_module.Catalogue, "scrub", lambda self: True)
 
 
+def left_calls_not_told(monkeypatch):
+    """What a start could not file waits for the next one, in silence."""
+    monkeypatch.setattr(keeper.Keeper, "_finish_left", lambda self: iter(()))
+
+
+def left_calls_not_filed(monkeypatch):
+    def finish_call(*_):
+        raise StoreError("the next start may do it")
+
+    monkeypatch.setattr(keeper, "finish_call", finish_call)
+
+
+OF_LEFT_CALLS = {
+    left_calls_not_told: "recovery : there is no alarm",
+    left_calls_not_filed: "still lie in open/|was left in open/",
+}
+"""Found where a start meets a failing disk: the first such seed is the sixth."""
+
 MUTANTS = {
     no_sync_of_files: "was acknowledged, but .* can be lost",
     no_sync_of_journals: "would be lost in a cut",
@@ -236,6 +255,17 @@ def test_what_is_broken_is_found_within_a_few_seeds(mutant, complaint, monkeypat
     mutant(monkeypatch)
     with pytest.raises(FailedError, match=complaint):
         simulate_some(days=1, troubles=40)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "complaint"),
+    OF_LEFT_CALLS.items(),
+    ids=[mutant.__name__ for mutant in OF_LEFT_CALLS],
+)
+def test_calls_that_a_start_left_are_looked_for(mutant, complaint, monkeypatch):
+    mutant(monkeypatch)
+    with pytest.raises(FailedError, match=complaint):
+        simulate_some(days=1, troubles=40, seeds=[6, 11])
 
 
 def simulate_some(days, troubles, seeds=range(1, 1 + SEEDS_TO_FIND_IT)):
