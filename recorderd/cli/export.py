@@ -15,6 +15,7 @@ from recorderd.config import find_config, load
 from recorderd.errors import UsageError
 from recorderd.evidence.export import CALLS_MAX, Request, seconds_of
 from recorderd.evidence.export import export as write_bundle
+from recorderd.evidence.sound import is_sealed
 from recorderd.runtime.clock import SystemClock
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.units import iso
@@ -55,6 +56,8 @@ def export(options: argparse.Namespace) -> int:
         )
     print(f"{options.to}: {len(entries)} call{'' if len(entries) == 1 else 's'}")
     print(f"its list of hashes (MANIFEST.sha256) has the SHA-256 {digest}")
+    if options.identity is not None and (sealed := sum(is_sealed(e.record) for e in entries)):
+        print(f"sealed calls that are open in it: {sealed}; the ledger says so")
     print("README.txt in it says how it is checked; recorderd verify does it all at once")
     return 0
 

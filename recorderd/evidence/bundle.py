@@ -21,6 +21,9 @@ from recorderd.evidence.layout import MANIFEST, NAME_CHARS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from _typeshed import WriteableBuffer
 
 FILES_MAX = 1_000_000
 ENTRIES_NAMED_MAX = 20
@@ -35,7 +38,7 @@ class Bundle(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A file of the bundle, to be closed. Raises StoreError."""
 
-    def as_path(self, name: str) -> contextmanager[Path]:  # type: ignore[valid-type]
+    def as_path(self, name: str) -> AbstractContextManager[Path]:
         """A file of the bundle where a decoder can open it."""
 
 
@@ -158,10 +161,11 @@ class _Window(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        wanted = max(0, min(len(buffer), self._size - self._at))
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        place = memoryview(buffer).cast("B")
+        wanted = max(0, min(len(place), self._size - self._at))
         self._file.seek(self._start + self._at)
         data = self._file.read(wanted)
-        buffer[: len(data)] = data
+        place[: len(data)] = data
         self._at += len(data)
         return len(data)

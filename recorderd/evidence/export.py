@@ -74,7 +74,7 @@ def export(
         raise StoreError(f"{target}: lies in the state directory; name a place outside of it")
     key = load_device_key(request.directory)
     with _temporary_folder(target) as temp:
-        _write_calls(temp, request, tell)
+        sealed_opened = _write_calls(temp, request, tell)
         manifest = layout.manifest_text(_hashes(temp)).encode()
         digest = hashlib.sha256(manifest).hexdigest()
         _write(temp / layout.MANIFEST, manifest)
@@ -84,7 +84,13 @@ def export(
             _sync_tree(finished)
             with open_desk(request.directory, request.site, read_clock) as desk:
                 calls = [folder.name for folder in request.folders]
-                desk.append("exported", calls=calls, who=request.who, manifest_sha256=digest)
+                desk.append(
+                    "exported",
+                    calls=calls,
+                    who=request.who,
+                    manifest_sha256=digest,
+                    sealed_opened=sealed_opened,
+                )
             _refuse_existing(target)
             files.rename_durable(finished, target)
     return digest
@@ -162,17 +168,19 @@ def _sync_tree(finished: Path) -> None:
 # ---------------------------------------------------------------- what is in it
 
 
-def _write_calls(temp: Path, request: Request, tell: Callable[[int], None]) -> None:
+def _write_calls(temp: Path, request: Request, tell: Callable[[int], None]) -> int:
+    """Write what belongs to each call; gives how many sealed ones an identity has opened for it."""
     pem = device_pem(request.directory)
     parts: dict[str, LedgerPart] = {}
-    has_sealed = False
+    sealed = 0
     several = len(request.folders) > 1
     for folder in request.folders:
         place = temp / folder.name if several else temp
         parts[folder.name if several else ""] = _CallWriter(request, pem, folder, place).run(tell)
-        has_sealed |= (place / layout.KEY).exists()
+        sealed += (place / layout.KEY).exists()
     _write(temp / layout.DEVICE, pem.encode("ascii"))
-    _write(temp / layout.README, readme_text(parts, pem, has_sealed=has_sealed).encode())
+    _write(temp / layout.README, readme_text(parts, pem, has_sealed=sealed > 0).encode())
+    return sealed if request.identities is not None else 0
 
 
 class _CallWriter:

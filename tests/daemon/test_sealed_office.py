@@ -156,10 +156,14 @@ def test_a_bundle_stays_sealed_without_a_supervisor_and_opens_with_one(
     assert not [
         path for path in closed.rglob("*") if path.is_file() and b"0311112222" in path.read_bytes()
     ]
-    code, _, _ = command(
+    code, out, _ = command(
         office, capsys, "export", record["id"], "--to", opened, "--identity", keys[1]
     )
     assert code == 0
+    assert "sealed calls that are open in it: 1; the ledger says so" in out
+    entries = chain.walk(chain_lines(office.storage.directory / "ledger/desk"))
+    exported = [entry.data["sealed_opened"] for entry in entries if entry.kind == "exported"]
+    assert exported == [0, 1]
     assert "0311112222" in (opened / "report.html").read_text("utf-8")
     with wave.open(str(opened / "joined.wav")) as joined:
         assert joined.getnframes() == record["audio"]["frames"]

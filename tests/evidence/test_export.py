@@ -115,6 +115,7 @@ def test_the_export_is_in_the_ledger(store, top):
         "calls": ["1a", "3c"],
         "who": "tanaka",
         "manifest_sha256": hashlib.sha256(files["MANIFEST.sha256"]).hexdigest(),
+        "sealed_opened": 0,
     }
     assert signed.kind == "checkpoint"
 
