@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,7 +26,7 @@ from recorderd.store.catalogue import (
 )
 from recorderd.store.records import read_record, write_record
 from recorderd.units import NS_PER_S
-from tests.store.calls import SITE, WALL, Office, a_record, at, in_memory
+from tests.store.calls import READING, SITE, WALL, Office, a_record, at, in_memory
 
 ZONE = ZoneInfo(SITE.time_zone)
 
@@ -34,6 +35,22 @@ ZONE = ZoneInfo(SITE.time_zone)
 def folder():
     with in_memory() as path:
         yield path
+
+
+def test_calls_of_a_wrong_clock_are_found_without_reading_the_others(folder):
+    """Every start asks for them; after years there may be a million calls, and none of these."""
+    wrong = replace(READING, synchronised=False)
+    with closing(open_catalogue(folder / NAME)) as catalogue:
+        records = [a_record(f"r{number:04d}").as_json(ZONE) for number in range(2000)]
+        records += [a_record(f"w{number}", reading=wrong).as_json(ZONE) for number in range(2)]
+        catalogue.add_all(Entry(each, folder / "calls" / each["id"]) for each in records)
+        steps = []
+        catalogue._connection.set_progress_handler(lambda: steps.append(1), 10)
+        for boot_id in (None, READING.boot_id):
+            found = catalogue.of_wrong_clock(boot_id)
+            assert [entry.record["id"] for entry in found] == ["w0", "w1"]
+        assert catalogue.of_wrong_clock("another") == []
+        assert len(steps) < 100  # of ten instructions of the database
 
 
 def put(folder, call_id, **known):
