@@ -341,6 +341,10 @@ def _connect_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # numbers of erased calls are overwritten
+        # Where the disk refuses once to open the file to write, SQLite opens it to read, for good.
+        connection.execute("BEGIN")
+        connection.execute("PRAGMA user_version = 0")
+        connection.rollback()
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             schema = resources.files("recorderd.store") / "schema" / f"{SCHEMA_VERSION:04d}.sql"
             statements = schema.read_text("utf-8")

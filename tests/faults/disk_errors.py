@@ -144,8 +144,8 @@ def alarm_breaches(calls: list[Traced], directory: Path) -> Iterator[str]:
     for call in calls:
         if call.path.startswith("/told/now "):
             now_ns = int(call.path.removeprefix("/told/now "))
-        if call.path.startswith("/told/failed "):
-            is_told = True
+        is_alarm = call.path.startswith("/told/alarm ") and refused_at_ns is not None
+        is_told |= is_alarm or call.path.startswith("/told/failed ")
         in_store = call.path.startswith(str(directory))
         if call.is_injected and in_store and not is_of_no_weight(call):
             refused_at_ns = refused_at_ns if refused_at_ns is not None else now_ns

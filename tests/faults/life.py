@@ -164,6 +164,8 @@ def live(
             tell(f"filed {event.call_id}")
         if isinstance(event, ev.WriteFailed):
             tell(f"failed {event.call_id} {event.reason}")
+        if isinstance(event, ev.StoreAlarm) and event.text is not None:
+            tell(f"alarm {event.topic} {event.text}")
         post(event)
 
     class Told(InlineWriter):

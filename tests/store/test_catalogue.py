@@ -7,6 +7,7 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -51,6 +52,20 @@ def test_calls_of_a_wrong_clock_are_found_without_reading_the_others(folder):
             assert [entry.record["id"] for entry in found] == ["w0", "w1"]
         assert catalogue.of_wrong_clock("another") == []
         assert len(steps) < 100  # of ten instructions of the database
+
+
+def test_a_catalogue_that_can_only_be_read_is_not_taken_to_write(folder):
+    """SQLite opens a file to read where the disk refuses once to open it to write, and stays so."""
+    open_catalogue(folder / NAME).close()
+    real = sqlite3.connect
+
+    def connect(path, **options):
+        return real(f"{path.as_uri()}?mode=ro", uri=True, **options)
+
+    with patch.object(sqlite3, "connect", connect), pytest.raises(StoreError, match="readonly"):
+        open_or_rebuild(folder)
+    with closing(open_or_rebuild(folder)) as catalogue:
+        catalogue.add(a_record().as_json(ZONE), folder / "calls/call-1")
 
 
 def put(folder, call_id, **known):
