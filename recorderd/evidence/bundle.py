@@ -12,7 +12,7 @@ import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from recorderd.disk import files
 from recorderd.errors import StoreError
@@ -22,8 +22,6 @@ from recorderd.evidence.layout import MANIFEST, NAME_CHARS_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-
-    from _typeshed import WriteableBuffer
 
 FILES_MAX = 1_000_000
 ENTRIES_NAMED_MAX = 20
@@ -161,7 +159,7 @@ class _Window(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:  # a buffer, for which Python 3.11 has no type
         place = memoryview(buffer).cast("B")
         wanted = max(0, min(len(place), self._size - self._at))
         self._file.seek(self._start + self._at)
