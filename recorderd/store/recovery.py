@@ -188,6 +188,7 @@ class _Recovery:
 
     def _tidy_filed(self, call_id: str, folder: Path, journals: Sequence[JournalInfo]) -> None:
         """Only the ledger, the row and the draft were left to do."""
+        files.fsync_directory(folder)  # the disk may have refused just that when the record came
         self._enter_once(folder)
         if not (folder / ERASED).exists():
             self._books.catalogue.add(read_record(folder), folder)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
@@ -388,6 +389,27 @@ def test_a_filed_call_whose_draft_was_left_gets_its_row_later(office):
     assert list(books.catalogue.folders()) == ["call-1"]
     books.close_catalogue()
     assert office.left_open() == []
+
+
+def test_a_record_whose_name_may_be_lost_gets_no_row(office):
+    """The disk took the name and refused to sync it: the next try must not take it for durable."""
+    real, synced = files.fsync_directory, []
+
+    def sync(path):
+        if path.name == "call-1" and (path / "call.json").exists():
+            synced.append(path)
+            raise StoreError("refused")
+        real(path)
+
+    with patch.object(files, "fsync_directory", sync):
+        assert list(office.recover().left) == ["call-1"]
+        books = Books(office.directory, office.ledger)
+        with pytest.raises(StoreError, match="refused"):
+            finish_left(office, books)
+    assert len(synced) == 2
+    finish_left(office, books)
+    assert list(books.catalogue.folders()) == ["call-1"]
+    books.close_catalogue()
 
 
 def test_a_call_that_was_given_up_is_entered_once_however_often_that_is_tried(office):
