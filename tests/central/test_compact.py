@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from recorderd.archive.target import content_of_bytes
 from recorderd.central import compact as compact_module
 from recorderd.central import manifest as manifests
 from recorderd.central.compact import compact
@@ -304,6 +305,22 @@ def test_a_lost_acknowledgement_of_a_manifest_is_no_other_compactor(top):
     manifests.commit(target, state)
     with pytest.raises(ExistsError):
         manifests.commit(target, manifests.Manifest().next(NOW))
+
+
+def test_a_put_that_stored_another_one_is_no_commit(top):
+    """Two writers of one key share a temporary file on a mounted archive."""
+    target = folder_target(top)
+    other = manifests.as_bytes(manifests.Manifest().next(NOW))
+
+    class Confused:
+        name = target.name
+        look, read, list = target.look, target.read, target.list
+
+        def put(self, key, _content):
+            target.put(key, content_of_bytes(other))
+
+    with pytest.raises(ExistsError, match="another compactor's"):
+        manifests.commit(Confused(), manifests.Manifest().next(NOW))
 
 
 def test_a_step_that_took_too_long_is_not_made_valid(top):
