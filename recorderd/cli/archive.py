@@ -20,7 +20,6 @@ from recorderd.central.place import open_place
 from recorderd.central.search import Question
 from recorderd.central.search import search as search_archive
 from recorderd.central.sites import sites as sites_of
-from recorderd.central.verify import verify_site
 from recorderd.cli.calls import moment
 from recorderd.cli.verify import parse_fingerprint, print_judgement, printable, progress
 from recorderd.config import find_config, load_archive
@@ -310,6 +309,8 @@ def _age(age_s: float) -> str:
 
 def verify(options: argparse.Namespace) -> int:
     """What is proven of a site's copies; 0 only where all is."""
+    from recorderd.central.verify import verify_site  # noqa: PLC0415  (its sound libraries take as long as a search)
+
     fingerprint = parse_fingerprint(options.fingerprint)
     with closing(_place(options)) as place, progress(Console(stderr=True)) as tell:
         judgement = verify_site(place.target, options.site, fingerprint, tell, deep=options.deep)

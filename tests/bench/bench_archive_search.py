@@ -5,7 +5,7 @@ are that are over, August in four as merging leaves them (three quarters of its 
 search is cold: a new connection and a new engine each time; its requests and bytes are counted, as
 DuckDB's log of HTTP and the target have them.
 
-    python -m tests.bench.bench_archive_search [--calls 1 10] [--file] [--day]
+    python -m tests.bench.bench_archive_search [--calls 1 10] [--file] [--day] [--picture FILE]
 
 `--calls` in millions, of June to August. `--file`: a folder in place of SeaweedFS. `--day`: compaction of
 a day of 1,000 sites, a batch an hour of each.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import resource
 import statistics
@@ -221,6 +222,51 @@ def compact_day(place: Place, sites: int) -> None:
     )
 
 
+# ---------------------------------------------------------------- the picture
+
+
+PANEL, HEIGHT = 220, 150
+
+
+def picture(found: list[dict[str, float]]) -> str:
+    """Seconds, requests and megabytes of the question about July, over the calls: SVG."""
+    panels = [
+        _panel(index, name, [(each["millions"], each[key]) for each in found])
+        for index, (key, name) in enumerate((
+            ("median_s", "seconds, cold"),
+            ("requests", "requests"),
+            ("mb", "megabytes read"),
+        ))
+    ]
+    size = f'width="{3 * PANEL}" height="{HEIGHT}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
+        f'<rect {size} fill="white"/>{"".join(panels)}</svg>\n'
+    )
+
+
+def _panel(index: int, name: str, points: list[tuple[float, float]]) -> str:
+    """One figure over millions of calls; each step to the right is ten times as many."""
+    left, bottom, top = index * PANEL + 30, HEIGHT - 30, 35
+    most = max(value for _, value in points) * 1.2
+    places = [
+        (left + 70 * math.log10(millions), bottom - (bottom - top) * value / most, millions, value)
+        for millions, value in points
+    ]
+    line = " ".join(f"{x:.0f},{y:.0f}" for x, y, _, _ in places)
+    marks = "".join(
+        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="#246"/>'
+        f'<text x="{x:.0f}" y="{y - 7:.0f}" text-anchor="middle">{value:.3g}</text>'
+        f'<text x="{x:.0f}" y="{bottom + 15}" text-anchor="middle">{millions:g} M</text>'
+        for x, y, millions, value in places
+    )
+    return (
+        f'<text x="{left}" y="15" font-weight="bold">{name}</text>'
+        f'<path d="M{left - 10} {bottom}h{PANEL - 40}" stroke="#999"/>'
+        f'<polyline points="{line}" fill="none" stroke="#246" stroke-width="2"/>{marks}'
+    )
+
+
 # ---------------------------------------------------------------- the whole
 
 
@@ -228,6 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=float, nargs="*", default=[1, 10], help="millions")
     parser.add_argument("--file", action="store_true", help="a folder in place of SeaweedFS")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="the figures of July as SVG")
     parser.add_argument("--day", action="store_true", help="compact a day, too")
     parser.add_argument("--sites", type=int, default=SITES, help="of that day")
     parser.add_argument("--times", type=int, default=7)
@@ -235,15 +282,23 @@ def main() -> None:
     with ExitStack() as opened:
         work = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="bench-archive-")))
         archive_of = opener(opened, work, is_folder=options.file)
+        found = []
         for millions in options.calls:
             archive = archive_of(f"calls-{millions:g}")
             begun = time.perf_counter()
             fill(open_place(archive), work, round(millions * 1e6))
             print(f"{millions:g} million calls made in {time.perf_counter() - begun:.0f} s")
             for name, question in QUESTIONS.items():
-                figures = ask(archive, options.times, question)
-                print(json.dumps({"millions": millions, "asked": name, **figures}), flush=True)
+                figures = {
+                    "millions": millions,
+                    "asked": name,
+                    **ask(archive, options.times, question),
+                }
+                print(json.dumps(figures), flush=True)
+                found += [figures] if name.startswith("July") else []
             print(f"  the command: {command_s(archive, work):.2f} s", flush=True)
+        if options.picture:
+            options.picture.write_text(picture(found))
         if options.day:
             compact_day(open_place(archive_of("day")), options.sites)
 
