@@ -76,6 +76,42 @@ ATTEMPTS_ONCE = 3
 RETRY_MARK = "upload.retry"
 
 
+class _Turn:
+    """What came of the calls of one round so far.
+
+    A call that failed waits for the next round while others go on, so that one request in ten that fails
+    does not stop all; several in a row, or an archive that asks for patience, do.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: ArchiveError | StoreError | None = None  # for more than one call: no more now
+        self.failed: set[str] = set()
+        self._in_a_row = 0
+        self._succeeded = 0
+        self._last: TryAgainError | None = None
+
+    def fail(self, call: Waiting, error: TryAgainError) -> None:
+        """A call may work later."""
+        self.failed.add(call.id)
+        self._in_a_row += 1
+        self._last = error
+        if self._in_a_row == CONNECTIONS or error.retry_after_s:
+            self.trouble = error
+
+    def succeed(self, count: int) -> None:
+        """So many calls are done."""
+        if count:
+            self._succeeded += count
+            self._in_a_row = 0
+
+    def raise_if_in_vain(self) -> None:
+        """Raise the trouble that there was, or what the only calls that were left have failed with."""
+        if self.trouble is not None:
+            raise self.trouble
+        if self._last is not None and not self._succeeded:
+            raise self._last
+
+
 class Uploader:
     """A context manager: while it is entered, no other uploader can be at work on the directory."""
 
@@ -280,45 +316,42 @@ class Uploader:
     def _upload_calls(self, until: MonoNs) -> bool:
         """Carry calls for a while; whether some are left. Raises what concerns more than one call."""
         running: dict[Future[Carried], Waiting] = {}
-        trouble: ArchiveError | StoreError | None = None
+        turn = _Turn()
         is_newest_first = self._archive.order == "newest-first"
         while True:
             room = CONNECTIONS - len(running)
-            if trouble is None and room and self._clock.now() < until and not self._stop.is_set():
-                ids = {call.id for call in running.values()}
-                for call in self._queue.next(room, ids, newest_first=is_newest_first):
+            is_going_on = self._clock.now() < until and not self._stop.is_set()
+            if turn.trouble is None and room and is_going_on:
+                besides = turn.failed | {call.id for call in running.values()}
+                for call in self._queue.next(room, besides, newest_first=is_newest_first):
                     running[self._executor.submit(self._carrier.carry, call)] = call
             if not running:
                 break
             done = wait(running, return_when=FIRST_COMPLETED).done
-            ended = [(running.pop(future), future) for future in done]
-            trouble = self._settle(ended) or trouble
+            self._settle([(running.pop(future), future) for future in done], turn)
             if self._clock.now() >= self._show_at:
                 self._show()
-        if trouble is not None:
-            raise trouble
+        turn.raise_if_in_vain()
         return bool(self._queue.next(1, (), newest_first=is_newest_first))
 
-    def _settle(
-        self, ended: Iterable[tuple[Waiting, Future[Carried]]]
-    ) -> ArchiveError | StoreError | None:
-        """What came of some calls; the trouble that is not theirs alone."""
+    def _settle(self, ended: Iterable[tuple[Waiting, Future[Carried]]], turn: _Turn) -> None:
+        """What came of some calls."""
         carried: list[Carried] = []
-        trouble: ArchiveError | StoreError | None = None
         for call, future in ended:
             try:
                 carried.append(future.result())
             except Stopped:
                 pass
             except TryAgainError as error:
-                trouble = error
+                turn.fail(call, error)
             except (RefusedError, StoreError) as error:
-                trouble = self._park(call, error) or trouble
+                turn.trouble = self._park(call, error) or turn.trouble
         try:
             self._acknowledge(carried)
         except StoreError as error:
-            trouble = error
-        return trouble
+            turn.trouble = error
+        else:
+            turn.succeed(len(carried))
 
     def _park(self, call: Waiting, error: ArchiveError | StoreError) -> ArchiveError | None:
         """Leave one call until somebody has mended it, unless the archive refuses everything."""

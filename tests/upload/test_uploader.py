@@ -116,6 +116,40 @@ def test_a_lost_acknowledgement_writes_nothing_twice(make_box):
     assert len(lost) == len(box.store.writes)
 
 
+def test_a_call_that_fails_now_does_not_stop_the_others(make_box):
+    box = make_box(12)
+
+    def fail(operation, key):
+        if operation == "put" and "/call-0003/" in key:
+            raise TryAgainError("memory://archive: 500")
+
+    box.store.plan = fail
+    with box.uploader() as uploader:
+        assert uploader.step() == 0, "there is more to do, and others worked"
+        assert len(box.store.keys("call.json")) == 11
+        asked = len(box.store.asked)
+        assert uploader.step() == 1, "now it is the only one"
+        assert uploader.step() == 2
+        assert len([key for what, key in box.store.asked[asked:] if "/call-0003/" in key]) == 2
+        box.store.plan = lambda *_: None
+        uploader.step()
+    box.judge()
+
+
+def test_several_that_fail_in_a_row_stop_the_round(make_box):
+    box = make_box(12)
+
+    def fail(_operation, key):
+        if key.startswith("calls/"):
+            raise TryAgainError("memory://archive: 500")
+
+    box.store.plan = fail
+    with box.uploader() as uploader:
+        assert uploader.step() == 1
+    tried = {key.split("/")[3] for _, key in box.store.asked if key.startswith("calls/")}
+    assert len(tried) == 4
+
+
 def test_the_archive_may_ask_for_patience(make_box):
     box = make_box(1)
 
