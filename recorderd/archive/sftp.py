@@ -19,7 +19,7 @@ import hashlib
 import logging
 import socket
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -45,14 +45,13 @@ from recorderd.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
     from recorderd.config.values import Archive
 
 T = TypeVar("T")
 
 CONNECT_S_MAX = 10.0
-LOGIN_S_MAX = 20.0
 STEP_S_MAX = 60.0
 """Of one request, which a server that syncs to a slow disk may take long for."""
 
@@ -65,6 +64,16 @@ PIECE_BYTES = 1 << 19
 
 # It says at each connection who goes where, as whom.
 logging.getLogger("asyncssh").setLevel(logging.CRITICAL)
+
+_HOST_KEY_KINDS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""Of RFC 8709, 5656 and 8332; ssh-rsa alone signs by SHA-1."""
 
 _GONE = (
     asyncssh.ConnectionLost,
@@ -102,7 +111,7 @@ class SftpTarget:
         self._sftp: asyncssh.SFTPClient | None = None
         self._folders: set[PurePosixPath] = set()  # that are known to be there
         self._read_back: tuple[str, Held] | None = None  # the last put, for the look after it
-        self.step_s_max = STEP_S_MAX
+        self.connect_s_max, self.step_s_max = CONNECT_S_MAX, STEP_S_MAX
 
     def put(self, key: str, content: Content) -> None:
         path = self._path(key)
@@ -206,27 +215,39 @@ class SftpTarget:
     async def _write(
         self, sftp: asyncssh.SFTPClient, path: PurePosixPath, blocks: Iterator[bytes]
     ) -> None:
-        file = await self._step(sftp.open(path, "wb", encoding=None))
-        piece = bytearray()
-        for block in blocks:
-            piece += block
-            if len(piece) >= PIECE_BYTES:
+        async with self._opened(sftp, path, "wb") as file:
+            piece = bytearray()
+            for block in blocks:
+                piece += block
+                if len(piece) >= PIECE_BYTES:
+                    await self._step(file.write(bytes(piece)))
+                    piece.clear()
+            if piece:
                 await self._step(file.write(bytes(piece)))
-                piece.clear()
-        if piece:
-            await self._step(file.write(bytes(piece)))
-        with suppress(asyncssh.SFTPOpUnsupported):
-            await self._step(file.fsync())
+            with suppress(asyncssh.SFTPOpUnsupported):
+                await self._step(file.fsync())
+
+    @asynccontextmanager
+    async def _opened(
+        self, sftp: asyncssh.SFTPClient, path: PurePosixPath, mode: str
+    ) -> AsyncIterator[asyncssh.SFTPClientFile]:
+        """An open file; one that stays open on the server keeps its space, also when it is removed."""
+        file = await self._step(sftp.open(path, mode, encoding=None))
+        try:
+            yield file
+        except (asyncssh.SFTPError, RecorderdError):
+            with suppress(asyncssh.SFTPError):
+                await self._step(file.close())
+            raise
         await self._step(file.close())
 
     async def _hash_of(self, sftp: asyncssh.SFTPClient, path: PurePosixPath) -> str:
         digest = hashlib.sha256()
-        file = await self._step(sftp.open(path, "rb", encoding=None))
         offset = 0
-        while block := await self._piece(file, offset):
-            digest.update(block)
-            offset += len(block)
-        await self._step(file.close())
+        async with self._opened(sftp, path, "rb") as file:
+            while block := await self._piece(file, offset):
+                digest.update(block)
+                offset += len(block)
         return digest.hexdigest()
 
     async def _piece(self, file: asyncssh.SFTPClientFile, offset: int) -> bytes:
@@ -292,6 +313,8 @@ class SftpTarget:
     def _connected(self) -> asyncssh.SFTPClient:
         if self._sftp is None:
             self._runner = asyncio.Runner()
+            # Of packets under way when the connection went: what asked for them has told it already.
+            self._runner.get_loop().set_exception_handler(lambda _loop, _context: None)
             self._connection = self._runner.run(self._connect())
             self._sftp = self._runner.run(self._step(self._connection.start_sftp_client()))
         return self._sftp
@@ -306,14 +329,15 @@ class SftpTarget:
             **user,
             client_factory=lambda: _Client(self.name, pinned),
             known_hosts=([pinned], [], []),
+            server_host_key_algs=_kinds(pinned),
             client_keys=[_private_key(self._archive)],
             preferred_auth="publickey",
             x509_trusted_certs=None,
             agent_path=None,
             gss_host=None,
             config=None,
-            connect_timeout=CONNECT_S_MAX,
-            login_timeout=LOGIN_S_MAX,
+            connect_timeout=self.connect_s_max,
+            login_timeout=2 * self.connect_s_max,
             keepalive_interval=KEEPALIVE_S,
         )
 
@@ -392,16 +416,20 @@ async def _closed(connection: asyncssh.SSHClientConnection) -> None:
         connection.abort()
 
 
+def _kinds(key: asyncssh.SSHKey) -> list[str]:
+    """Kinds of host keys, that of this key first: a server that has none of it shows another one."""
+    own = [kind.decode() for kind in key.sig_algorithms]
+    return [*(kind for kind in _HOST_KEY_KINDS if kind in own), *_HOST_KEY_KINDS]
+
+
 def _private_key(archive: Archive) -> asyncssh.SSHKey:
     path, data = private_key(archive)
     try:
         return asyncssh.import_private_key(data)
-    except asyncssh.KeyEncryptionError:
-        text = (
-            "it has a passphrase, and nobody is there to type it: make one without (ssh-keygen -p)"
-        )
-    except asyncssh.KeyImportError:
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
         text = "it is no private key of OpenSSH: make one with: ssh-keygen -t ed25519"
+        if "passphrase" in str(error).lower():
+            text = "it has a passphrase, and nobody is there to type it: ssh-keygen -p removes it"
     raise RefusedError(f"{path}: {text}")
 
 

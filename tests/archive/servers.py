@@ -16,6 +16,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -263,10 +264,13 @@ def run_sshd(folder: Path):
     rsa = new_key(folder / "host_rsa", "rsa")
     Path("/run/sshd").mkdir(exist_ok=True)
     port = _port_pairs(1)[0]
+    accepted = Path(tempfile.mkdtemp(prefix="sshd-keys-"))  # which the user who logs in must reach
+    accepted.chmod(0o755)
+    shutil.copy(folder / "client.pub", accepted)
     config = folder / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nHostKey {folder}/host_rsa\n"
-        f"PidFile none\nAuthorizedKeysFile {folder}/client.pub\nStrictModes no\nUsePAM no\n"
+        f"PidFile none\nAuthorizedKeysFile {accepted}/client.pub\nStrictModes no\nUsePAM no\n"
         "PasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n"
     )
     command = ["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(folder / "output")]
@@ -277,6 +281,7 @@ def run_sshd(folder: Path):
     finally:
         process.kill()
         process.wait()
+        shutil.rmtree(accepted)
 
 
 def new_key(path: Path, kind: str = "ed25519") -> str:
