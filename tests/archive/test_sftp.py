@@ -93,7 +93,7 @@ def test_no_other_key_password_or_file_is_tried(open_target, sshd, tmp_path, mon
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "id_ed25519").write_bytes(sshd.private_key.read_bytes())
-    (home / ".ssh" / "config").write_text("Host *\n  Port 1\n  User nobody-at-all\n")
+    (home / ".ssh" / "config").write_text("Host *\n  ProxyCommand /bin/false\n")
     (home / ".ssh" / "known_hosts").write_text("junk\n")
     monkeypatch.setenv("HOME", str(home))
     new_key(tmp_path / "mine")
