@@ -3,8 +3,8 @@
 A client of our own on the standard library, because none of the libraries does what an archive of
 evidence needs, at a cost that suits a small box. obstore 0.12 sends a SHA-256 but does not say which
 one the service holds, nor until when an object is locked, nor can it send a lock. boto3 can do all, at
-2.5 to 3 times the processor time and twice the memory (tests/bench/bench_upload.py), and writes an
-object twice where an acknowledgement is lost and nobody forbids it.
+2.6 times the processor time and 1.7 times the memory (tests/bench/bench_upload.py), and by itself
+writes an object twice where an acknowledgement is lost.
 
 A PUT names its SHA-256 twice: in the signature, and as the checksum that the service compares and
 keeps. `If-None-Match: *` lets it refuse to write over an object (412), so that a PUT whose

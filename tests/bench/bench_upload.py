@@ -119,7 +119,8 @@ def count_of(server: Seaweed, bucket: str) -> int:
 def bench_sftp(folder: Path, rounds: int) -> dict[str, list[Run]]:
     with run_sshd(make(folder / "sshd")) as server:
         known = folder / "known_hosts"
-        known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+        host = f"[127.0.0.1]:{server.port}"
+        known.write_text(f"{host} {server.host_key}\n{host} {server.other_host_key}\n")
         peers = [
             "OpenSSH sftp",
             "rclone, 4 transfers",
