@@ -25,6 +25,7 @@ from recorderd.archive.layout import LANDING
 from recorderd.archive.target import content_of_file
 from recorderd.central import manifest as manifests
 from recorderd.central import tables
+from recorderd.central.engine import MEMORY_MB
 from recorderd.central.landing import read_batch
 from recorderd.central.manifest import Run
 from recorderd.disk import files
@@ -84,6 +85,7 @@ def compact(
     work: Path | None = None,
     now: Callable[[], datetime] = utc_now,
     tell: Callable[[str], None] = lambda _text: None,
+    memory_mb: int = MEMORY_MB,
 ) -> Report:
     """Take in all that has landed, merge, and tidy. Raises ArchiveError and StoreError.
 
@@ -91,7 +93,7 @@ def compact(
     """
     with (
         TemporaryDirectory(prefix="recorderd-compact-", dir=work) as folder,
-        closing(place.engine(Path(folder))) as engine,
+        closing(place.engine(Path(folder), memory_mb)) as engine,
     ):
         compaction = _Compaction(place, engine, Path(folder), now, tell)
         return compaction.run()

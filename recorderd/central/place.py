@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from recorderd.archive.credentials import s3_keys
 from recorderd.archive.places import open_target
-from recorderd.central.engine import Engine, S3Access
+from recorderd.central.engine import MEMORY_MB, Engine, S3Access
 from recorderd.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class Place:
     def close(self) -> None:
         self.target.close()
 
-    def engine(self, work: Path) -> Engine:
+    def engine(self, work: Path, memory_mb: int = MEMORY_MB) -> Engine:
         """A new engine that can read what lies here."""
         self.where("")  # refuses what cannot be read before anything is done
-        engine = Engine(work)
+        engine = Engine(work, memory_mb)
         if self.archive.url.startswith("s3://"):
             keys = s3_keys(self.archive)
             engine.reach_s3(

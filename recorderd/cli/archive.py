@@ -49,9 +49,11 @@ def compact(options: argparse.Namespace) -> int:
     with closing(_place(options)) as place:
         if console.is_terminal:
             with console.status("compacting") as status:
-                report = compact_archive(place, options.work, tell=status.update)
+                report = compact_archive(
+                    place, options.work, tell=status.update, memory_mb=options.memory_mb
+                )
         else:
-            report = compact_archive(place, options.work)
+            report = compact_archive(place, options.work, memory_mb=options.memory_mb)
     for problem in report.problems[:PROBLEMS_SHOWN_MAX]:
         console.print(printable(str(problem)), soft_wrap=True, markup=False)
     more = len(report.problems) - PROBLEMS_SHOWN_MAX

@@ -101,6 +101,13 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compact.add_argument(
         "--work", type=Path, metavar="DIR", help="for temporary files (default: $TMPDIR)"
     )
+    compact.add_argument(
+        "--memory-mb",
+        type=_count,
+        default=1024,
+        metavar="N",
+        help="for sorting (default: 1024, which does for a month of ten million calls)",
+    )
     sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
     _time_zone(sites)
     _json(sites)
@@ -146,7 +153,7 @@ def _time_zone(parser: argparse.ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 

@@ -152,8 +152,8 @@ class CountedEngine(Engine):
 class CountedPlace(Place):
     __slots__ = ()
 
-    def engine(self, work):
-        engine = super().engine(work)
+    def engine(self, work, memory_mb=1024):
+        engine = super().engine(work, memory_mb)
         engine.__class__ = CountedEngine
         engine.run("CALL enable_logging('HTTP')")
         return engine

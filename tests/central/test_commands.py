@@ -41,6 +41,14 @@ def test_compact_says_what_it_did(office, capsys):
     assert out == "2 rows of 1 batches taken in, 0 merges, 0 old files removed\n"
 
 
+def test_too_little_memory_is_told_with_its_mend(office, capsys):
+    land(office.target, [a_row(f"c{call}") for call in range(2000)])
+    assert office("compact", "--memory-mb", "1") == 1
+    assert "`recorderd archive compact --memory-mb` gives it more" in capsys.readouterr().err
+    assert office("compact") == 0
+    assert "2000 rows of 1 batches" in capsys.readouterr().out
+
+
 def test_a_bad_batch_is_an_exit_of_1(office, capsys):
     key = land(office.target, [{**a_row("c1"), "revision": -1}, a_row("c2")])
     assert office("compact") == 1
