@@ -13,6 +13,8 @@ where only keyed hashes of the keys are there, the keys decide.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 LAST_DIGITS = 4
 """What people remember; a shorter query would match by chance."""
 
@@ -22,8 +24,12 @@ NATIONAL_DIGITS_MIN = 7
 COUNTRY_CODE_DIGITS_MAX = 3
 
 
+@lru_cache(maxsize=1024)
 def dialable(number: str) -> str:
-    """What of a number can be dialled: its digits, letters and signs, without punctuation."""
+    """What of a number can be dialled: its digits, letters and signs, without punctuation.
+
+    A search asks it of one number again and again, and of the same few callers.
+    """
     return "".join(char for char in number.upper() if char.isalnum() or char in "+*#")
 
 

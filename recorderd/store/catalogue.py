@@ -204,7 +204,8 @@ class Catalogue:
         with _guarded(self._path):
             query = f"SELECT record, folder FROM call {rest}"  # noqa: S608  (rest is ours)
             rows = self._connection.execute(query, values).fetchall()
-        return [Entry(json.loads(record), self._path.parent / folder) for record, folder in rows]
+        root = self._path.parent
+        return [Entry(json.loads(record), root / folder) for record, folder in rows]
 
 
 # ---------------------------------------------------------------- rows
