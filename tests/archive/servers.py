@@ -144,8 +144,8 @@ def run_seaweed(folder: Path):
         server.new_bucket(BUCKET, lock=True, default_lock_days=1)
         yield server
     finally:
-        process.kill()  # a graceful stop takes 12 s and more
-        process.wait()
+        server.process.kill()  # a graceful stop takes 12 s and more
+        server.process.wait()
 
 
 def identities(admin: Keys, site: Keys, locking: Keys) -> dict[str, object]:

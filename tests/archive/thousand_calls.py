@@ -21,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from recorderd.store.ledger import RECORDER, Ledger
 from recorderd.store.signing import load_device_key
 from recorderd.upload.uploader import RETRY_MARK
 from tests.archive.faultproxy import CutAnswer, CutRequest, FaultProxy, Say
-from tests.archive.servers import run_seaweed
+from tests.archive.servers import _wait_for_seaweed, run_seaweed
 from tests.store.calls import READING, SITE
 from tests.store.shelf import shelve
 
@@ -56,7 +57,16 @@ script = "office-day.line"
 url = "s3://{bucket}/offices"
 endpoint = "{endpoint}"
 credentials = "{credentials}"
+limit_kb_s = {limit_kb_s}
 """
+
+LASTS_S = 90
+"""At the limit's pace all calls take so long, so that some are left for each kind of trouble."""
+
+STAGE_S_MAX = 240
+
+SETTLES_S = 180
+"""A server whose disk was full takes its time to write again."""
 
 DISK_MB = 400
 SOUND_BYTES = 20_000
@@ -76,12 +86,18 @@ class Box:
     """The state directory, its configuration, and the uploader's process."""
 
     def __init__(
-        self, folder: Path, calls: int, chance: random.Random, sound_bytes: int = SOUND_BYTES
+        self,
+        folder: Path,
+        calls: int,
+        chance: random.Random,
+        sound_bytes: int = SOUND_BYTES,
+        lasts_s: float = LASTS_S,
     ) -> None:
         self.directory = folder / "box"
         (self.directory / OPEN).mkdir(parents=True)
         self.config = folder / "recorderd.toml"
         self.credentials = folder / "credentials"
+        self.limit_kb_s = max(1, round(2 * calls * sound_bytes / 1000 / lasts_s))
         self.log = (folder / "log").open("wb")
         self.process: subprocess.Popen[bytes] | None = None
         self.kills = self.retries = 0
@@ -102,6 +118,7 @@ class Box:
             bucket=bucket,
             endpoint=endpoint,
             credentials=self.credentials,
+            limit_kb_s=self.limit_kb_s,
         )
         self.config.write_text(text)
 
@@ -125,6 +142,10 @@ class Box:
             self.kills += 1
             self.process = None
 
+    def close(self) -> None:
+        self.kill()
+        self.log.close()
+
     def state(self) -> dict[str, object]:
         try:
             return json.loads((self.directory / "upload.json").read_text("utf-8"))
@@ -142,11 +163,14 @@ class Box:
         return sum(1 for _ in self.directory.glob("calls/*/*/*/*/receipt.json"))
 
     def finish(self) -> int:
-        """What a person does when all is well again; its exit code."""
+        """What a person does when all is well again, as often as it takes; the last exit code."""
         command = [sys.executable, "-m", "recorderd", "upload", "--retry", "--once"]
-        return subprocess.run(
-            [*command, "--config", self.config], stdout=self.log, stderr=self.log, check=False
-        ).returncode
+        command += ["--config", str(self.config)]
+        until = time.monotonic() + SETTLES_S
+        while True:
+            done = subprocess.run(command, stdout=self.log, stderr=self.log, check=False)
+            if done.returncode == 0 or time.monotonic() > until:
+                return done.returncode
 
 
 class Trouble:
@@ -174,15 +198,21 @@ class Trouble:
 
 
 class Run:
-    def __init__(self, folder: Path, disk: Path, calls: int, seed: int) -> None:
+    def __init__(self, folder: Path, disk: Path, calls: int, seed: int, *, short: bool) -> None:
         self.chance = random.Random(seed)
+        self.stage_s_max = STAGE_S_MAX / 12 if short else STAGE_S_MAX
         self.calls = calls
         self.disk = disk
-        self.box = Box(folder, calls, self.chance)
+        lasts_s = LASTS_S / 6 if short else LASTS_S
+        self.box = Box(folder, calls, self.chance, lasts_s=lasts_s)
         self.trouble = Trouble(self.chance)
 
     def go(self) -> bool:
-        with run_seaweed(self.disk) as server, FaultProxy(server.endpoint) as proxy:
+        with (
+            run_seaweed(self.disk) as server,
+            FaultProxy(server.endpoint) as proxy,
+            closing(self.box),
+        ):
             proxy.plan = self.trouble.plan
             bucket = server.new_bucket(lock=True)
             self.box.configure(bucket, proxy.endpoint)
@@ -207,7 +237,7 @@ class Run:
         began = time.monotonic()
         begin()
         wanted = round(self.calls * share)
-        while self.box.receipts() < wanted and time.monotonic() - began < 240:
+        while self.box.receipts() < wanted and time.monotonic() - began < self.stage_s_max:
             if self.box.process is None or self.box.process.poll() is not None:
                 self.box.start()
             if self.box.state().get("parked"):
@@ -235,7 +265,7 @@ class Run:
             server.process = subprocess.Popen(
                 server.process.args, stdout=self.box.log, stderr=self.box.log, cwd=self.disk
             )
-            time.sleep(8)
+            _wait_for_seaweed(server)
 
     def fill_disk(self) -> None:
         self.trouble.share = 0.0
@@ -272,7 +302,7 @@ class Run:
     # ------------------------------------------------------------ what came of it
 
     def judge(self, server: object, bucket: str, code: int) -> bool:
-        archive = load(self.box.config).archive
+        archive = replace(load(self.box.config).archive, endpoint=server.endpoint)
         target = open_target(archive)
         lost = wrong = receipts_without = 0
         for folder in sorted(self.box.directory.glob("calls/*/*/*/*")):
@@ -338,12 +368,12 @@ def small_disk(folder: Path):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def run(calls: int, seed: int) -> bool:
-    """Whether every promise was kept."""
+def run(calls: int, seed: int, *, short: bool = False) -> bool:
+    """Whether every promise was kept. `short`: no stage waits long for its share of the calls."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with small_disk(folder / "disk") as disk:
-            return Run(folder, disk, calls, seed).go()
+            return Run(folder, disk, calls, seed, short=short).go()
 
 
 def main() -> int:

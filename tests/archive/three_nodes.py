@@ -113,6 +113,7 @@ def main() -> int:
             box.kill()
             code = box.finish()
             bad = _read_back(box)
+            box.close()
     print(
         f"{options.calls} calls, a volume server killed after {killed_at} of them: "
         f"{options.calls - len(bad)} calls read back whole with the server dead, {len(bad)} not; "

@@ -142,7 +142,7 @@ def bench_day(folder: Path, rounds: int) -> tuple[dict[str, list[Run]], float, i
             config = folder / "recorderd.toml"
             text = CONFIG.format(
                 site=SITE.name, directory=fresh, bucket=bucket, endpoint=server.endpoint,
-                credentials=credentials,
+                credentials=credentials, limit_kb_s=0,
             )  # fmt: skip
             config.write_text(text)
             command = [sys.executable, "-m", "recorderd", "upload", "--once", "--config", config]
