@@ -59,9 +59,9 @@ class Report:
                 found.append(f"nothing is uploaded since {since}Z: {self.trouble}")
         if self.queue.parked:
             reasons = "; ".join(dict.fromkeys(self.queue.reasons))
+            calls = "1 call" if self.queue.parked == 1 else f"{self.queue.parked} calls"
             found.append(
-                f"{self.queue.parked} calls cannot be uploaded: {reasons}. When it is mended: "
-                "recorderd upload --retry"
+                f"{calls} cannot be uploaded: {reasons}. When it is mended: recorderd upload --retry"
             )
         return found + [text for text in (self.ledger, self.stamps) if text is not None]
 

@@ -178,7 +178,7 @@ def test_a_call_that_is_refused_alone_is_parked_and_the_others_go_on(make_box):
     report = box.upload()
     assert (report.uploaded, report.queue.waiting, report.queue.parked) == (2, 0, 1)
     (alarm,) = report.alarms(box.clock.reading().wall)
-    assert "1 calls cannot be uploaded: call call-0002:" in alarm
+    assert "1 call cannot be uploaded: call call-0002:" in alarm
     assert "413" in alarm
     assert "recorderd upload --retry" in alarm
     heartbeat = json.loads(box.store.objects[f"health/site={SITE.name}/heartbeat.json"])
