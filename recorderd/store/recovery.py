@@ -148,7 +148,8 @@ class _Recovery:
         """File a call of open/, or see it gone, step by step."""
         journals = find_journals(self._directory, call_id)
         draft = self._draft(call_id, journals)
-        if draft is None:
+        if draft is None:  # the disk may have refused just to sync that when it went
+            files.fsync_directory(self._directory / OPEN)
             return
         try:
             yield from self._finish_draft(draft, journals)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from recorderd.disk import files
+from recorderd.disk.layout import OPEN
 from recorderd.errors import StoreError
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
@@ -389,6 +390,28 @@ def test_a_filed_call_whose_draft_was_left_gets_its_row_later(office):
     assert list(books.catalogue.folders()) == ["call-1"]
     books.close_catalogue()
     assert office.left_open() == []
+
+
+def test_a_draft_that_may_come_back_is_gone_only_when_that_is_synced(office):
+    """The disk took the last name away and refused to sync that: a cut could bring it back, after
+    the call was erased too, so it is not done before the sync."""
+    real, refused = files.fsync_directory, []
+
+    def sync(path):
+        if path == office.directory / OPEN and office.left_open() == [] and len(refused) < 2:
+            refused.append(path)
+            raise StoreError(f"{path}: refused")
+        real(path)
+
+    with patch.object(files, "fsync_directory", sync):
+        assert list(office.recover().left) == ["call-1"]
+        assert office.left_open() == []
+        books = Books(office.directory, office.ledger)
+        with pytest.raises(StoreError, match="refused"):
+            finish_left(office, books)
+        finish_left(office, books)
+    books.close_catalogue()
+    assert [entry.kind for entry in office.entries()].count("call-closed") == 1
 
 
 def test_a_record_whose_name_may_be_lost_gets_no_row(office):
