@@ -109,18 +109,26 @@ class Alarms:
 
     def calls_are_left(self, is_one_left: Callable[[], bool]) -> None:
         """A start could not file all calls: it says so as long as that is so, and files them when the
-        disk works."""
-        self._after(
-            DISK_IS_TOLD_WITHIN_NS,
-            lambda: self.expect("recovery", is_there=is_one_left()),
-        )
+        disk works.
+
+        The alarm may stay until the next try where none is left: the last name can be gone from
+        open/ and the sync of that refused.
+        """
+
+        def look() -> None:
+            if is_one_left():
+                self.expect("recovery", is_there=True)
+
+        self._after(DISK_IS_TOLD_WITHIN_NS, look)
         self._after(LEFT_IS_FILED_WITHIN_NS, lambda: self._left_are_filed(is_one_left))
 
     def _left_are_filed(self, is_one_left: Callable[[], bool]) -> None:
         if self.disk.touch(self._now - LEFT_IS_FILED_WITHIN_NS, self._now):
             self._after(seconds(30), lambda: self._left_are_filed(is_one_left))
-        elif is_one_left():
+            return
+        if is_one_left():
             fail("calls that the start could not file still lie in open/")
+        self.expect("recovery", is_there=False)
 
     # ------------------------------------------------------------ everything else
 

@@ -176,9 +176,21 @@ def left_calls_not_filed(monkeypatch):
     monkeypatch.setattr(keeper, "finish_call", finish_call)
 
 
+def left_calls_told_for_good(monkeypatch):
+    """What was once said stays, although the calls are filed."""
+    real, said = keeper.Keeper._not_recovered, {}
+
+    def not_recovered(self):
+        said[self] = said.get(self) or real(self)
+        return said[self]
+
+    monkeypatch.setattr(keeper.Keeper, "_not_recovered", not_recovered)
+
+
 OF_LEFT_CALLS = {
     left_calls_not_told: "recovery : there is no alarm",
     left_calls_not_filed: "still lie in open/|was left in open/",
+    left_calls_told_for_good: "recovery : the alarm stays",
 }
 """Found where a start meets a failing disk: the first such seed is the sixth."""
 
