@@ -14,6 +14,8 @@ later, for erasures come all day. And a date or month that is over becomes one, 
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +29,7 @@ from recorderd.central import manifest as manifests
 from recorderd.central import tables
 from recorderd.central.engine import MEMORY_MB
 from recorderd.central.landing import read_batch
-from recorderd.central.manifest import Run
+from recorderd.central.manifest import Piece
 from recorderd.disk import files
 from recorderd.errors import ExistsError, RefusedError, TryAgainError
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from recorderd.central.landing import Problem
     from recorderd.central.manifest import Manifest, Tables
     from recorderd.central.place import Place
+    from recorderd.central.tables import Range
+
+    Made = tuple[str, str, Piece]  # of a table, of a date or month
 
 FANOUT = 4
 """Runs of one level that become one. A month of hourly runs is written five times over."""
@@ -56,6 +61,10 @@ SETTLED_AGAIN = timedelta(days=1)
 
 TAKEN_MAX = 100_000
 """Batches that are taken and still there: each manifest lists them, with 60 bytes a piece."""
+
+RANGE_ROWS = 1_000_000
+"""Rows that are sorted at one time, and in one file at most: they do with MEMORY_MB (engine.py), and the
+footer of their file is some hundred kilobytes, which is what a search reads first."""
 
 SPOOL = "landed.jsonl"
 
@@ -86,16 +95,17 @@ def compact(
     now: Callable[[], datetime] = utc_now,
     tell: Callable[[str], None] = lambda _text: None,
     memory_mb: int = MEMORY_MB,
+    range_rows: int = RANGE_ROWS,
 ) -> Report:
     """Take in all that has landed, merge, and tidy. Raises ArchiveError and StoreError.
 
-    `work` is where temporary files go: a round's rows and the largest run, twice.
+    `work` is where temporary files go: a round's rows, and what sorting `range_rows` takes.
     """
     with (
         TemporaryDirectory(prefix="recorderd-compact-", dir=work) as folder,
         closing(place.engine(Path(folder), memory_mb)) as engine,
     ):
-        compaction = _Compaction(place, engine, Path(folder), now, tell)
+        compaction = _Compaction(place, engine, Path(folder), now, tell, range_rows)
         return compaction.run()
 
 
@@ -107,6 +117,7 @@ class _Compaction:
         work: Path,
         now: Callable[[], datetime],
         tell: Callable[[str], None],
+        range_rows: int,
     ) -> None:
         self._place = place
         self._target: Target = place.target
@@ -114,6 +125,7 @@ class _Compaction:
         self._work = work
         self._now = now
         self._tell = tell
+        self._range_rows = range_rows
         self._overtaken = 0
         self._judged: set[str] = set()  # batches with problems, which stay where they are
         self._report = Report()
@@ -161,7 +173,7 @@ class _Compaction:
         self._judged |= {problem.key for problem in problems}
         self._report.problems += problems
         sites, sealed = set(old.sites), set(old.sealed_sites)
-        made: list[tuple[str, str, Run]] = []
+        made: list[Made] = []
         if (self._work / SPOOL).stat().st_size:
             tables.load(self._engine, self._work / SPOOL)
             made = self._write_landed(old)
@@ -170,7 +182,7 @@ class _Compaction:
         if made or batches:
             self._commit(old, made, taken=taken | batches, sites=sites, sealed_sites=sealed)
         self._report.batches += len(batches)
-        self._report.rows += sum(run.rows for table, _, run in made if table == tables.CALLS)
+        self._report.rows += sum(each.rows for table, _, each in made if table == tables.CALLS)
         self._tell(f"{self._report.rows} rows of {self._report.batches} batches")
         self._remove(batches)
         return True
@@ -198,17 +210,17 @@ class _Compaction:
                     break
         return whole, problems
 
-    def _write_landed(self, old: Manifest) -> list[tuple[str, str, Run]]:
-        """Write what is new of the round's rows, a file for each date and month."""
+    def _write_landed(self, old: Manifest) -> list[Made]:
+        """Write what is new of the round's rows, a run for each date and month."""
         dates = tables.dates(self._engine)
-        known = [run.key for day in dates for run in old.dates.get(day, ())]
+        known = [piece.key for day in dates for piece in old.dates.get(day, ())]
         tables.compare(self._engine, self._where(known))
-        made = []
+        made: list[Made] = []
         for table, partition, erases in tables.partitions(self._engine):
             since = stamp(self._now()) if erases else None
             source = tables.landed_of(table, partition)
-            if run := self._write(table, partition, source, level=0, erased_since=since):
-                made.append((table, partition, run))
+            ranges = tables.ranges(self._engine, table, source, self._range_rows)
+            made += self._write(table, partition, source, ranges, level=0, erased_since=since)
         return made
 
     def _remove(self, batches: Iterable[str]) -> None:
@@ -224,49 +236,55 @@ class _Compaction:
     def _merge(self) -> bool:
         """Merge the runs of one date or month where there are too many, or erased calls in them."""
         old = manifests.newest(self._target)
-        for table, partition, runs in _partitions(old):
-            chosen = self._chosen(partition, runs)
-            if not chosen:
-                continue
-            is_whole = len(chosen) == len(runs)
-            source = tables.merged(
-                table, self._where([run.key for run in chosen]), is_whole=is_whole
-            )
-            since = (
-                None
-                if is_whole
-                else min(filter(None, (run.erased_since for run in chosen)), default=None)
-            )
-            level = max(run.level for run in chosen) + (not is_whole or len(chosen) >= FANOUT)
-            run = self._write(table, partition, source, level=level, erased_since=since)
-            gone = {each.key for each in chosen}
-            self._commit(old, [(table, partition, run)] if run else [], gone=gone)
-            self._report.merges += 1
-            self._tell(f"merged {len(chosen)} files of {partition}")
-            return True
+        for table, partition, pieces in _partitions(old):
+            chosen = self._chosen(partition, pieces)
+            if chosen:
+                made = self._write_merged(table, partition, chosen, is_whole=chosen == pieces)
+                self._commit(old, made, gone={piece.key for piece in chosen})
+                self._report.merges += 1
+                self._tell(f"merged {len(_runs(chosen))} runs of {partition}")
+                return True
         return False
 
-    def _chosen(self, partition: str, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    def _write_merged(
+        self, table: str, partition: str, chosen: tuple[Piece, ...], *, is_whole: bool
+    ) -> list[Made]:
+        """Write the rows of some runs as one; its ranges are counted before calls that were amended
+        are dropped, so they may be smaller, and not larger."""
+        paths = self._where(piece.key for piece in chosen)
+        ranges = tables.ranges(self._engine, table, tables.files(paths), self._range_rows)
+        tables.revise(self._engine, table, paths)
+        source = tables.merged(table, paths, is_whole=is_whole)
+        left = () if is_whole else filter(None, (piece.erased_since for piece in chosen))
+        is_higher = not is_whole or len(_runs(chosen)) >= FANOUT
+        level = max(piece.level for piece in chosen) + is_higher
+        since = min(left, default=None)
+        return self._write(table, partition, source, ranges, level=level, erased_since=since)
+
+    def _chosen(self, partition: str, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        """The pieces of the runs to merge, all or those of one level; empty: none."""
         due = stamp(self._now() - PURGE_AFTER)
-        if any(run.erased_since is not None and run.erased_since <= due for run in runs):
-            return runs
-        if len(runs) > 1 and self._is_settled(partition, runs):
-            return runs
-        for level in sorted({run.level for run in runs}):
-            same = tuple(run for run in runs if run.level == level)
-            if len(same) >= FANOUT:
+        if any(each.erased_since is not None and each.erased_since <= due for each in pieces):
+            return pieces
+        if len(_runs(pieces)) > 1 and self._is_settled(partition, pieces):
+            return pieces
+        for level in sorted({piece.level for piece in pieces}):
+            same = tuple(piece for piece in pieces if piece.level == level)
+            if len(_runs(same)) >= FANOUT:
                 return same
         return ()
 
-    def _is_settled(self, partition: str, runs: tuple[Run, ...]) -> bool:
+    def _is_settled(self, partition: str, pieces: tuple[Piece, ...]) -> bool:
         """Whether a date or month is over, and was not made one within a day: calls still come from
         boxes that were away."""
         first = date.fromisoformat(f"{partition}-01"[:10])
         days = 1 if len(partition) > len("2026-07") else 31
         now = self._now()
-        largest = manifests.made_at(max(runs, key=lambda run: run.rows).key)
+        runs = _runs(pieces).values()
+        largest = max(runs, key=lambda run: sum(piece.rows for piece in run))
+        made_at = manifests.made_at(largest[0].key)
         is_over = now.date() > first + timedelta(days=days) + SETTLED_AFTER
-        return is_over and (largest is None or now - largest >= SETTLED_AGAIN)
+        return is_over and (made_at is None or now - made_at >= SETTLED_AGAIN)
 
     # ------------------------------------------------------------ tidying
 
@@ -290,39 +308,50 @@ class _Compaction:
         return [self._place.where(key) for key in keys]
 
     def _write(
-        self, table: str, partition: str, source: str, level: int, erased_since: str | None
-    ) -> Run | None:
-        """Write a run here, and put it where it belongs; no manifest names it yet."""
-        path = self._work / "run.parquet"
-        written = tables.write(self._engine, table, source, path)
-        if written is None:
-            return None
-        key = manifests.run_key(table, partition, self._now())
-        self._target.put(key, content_of_file(path, files.sha256_of(path)))
-        return Run(
-            key, level, written.rows, written.first, written.last, written.sealed, erased_since
-        )
+        self,
+        table: str,
+        partition: str,
+        source: str,
+        ranges: Iterable[Range],
+        *,
+        level: int,
+        erased_since: str | None,
+    ) -> list[Made]:
+        """Write a run, range by range, and put it where it belongs; no manifest names it yet."""
+        path = self._work / "piece.parquet"
+        run = secrets.token_hex(8)
+        made: list[Made] = []
+        for each in ranges:
+            rows = f"(SELECT * FROM {source} WHERE {each.where()})"
+            written = tables.write(self._engine, table, rows, path)
+            if written is not None:
+                key = manifests.piece_key(table, partition, self._now())
+                self._target.put(key, content_of_file(path, files.sha256_of(path)))
+                about = dataclasses.asdict(written)
+                piece = Piece(key=key, run=run, level=level, erased_since=erased_since, **about)
+                made.append((table, partition, piece))
+        return made
 
     def _commit(
         self,
         old: Manifest,
-        made: Iterable[tuple[str, str, Run]],
+        made: Iterable[Made],
         gone: AbstractSet[str] = frozenset(),
         **changed: Any,
     ) -> Manifest:
-        """Let runs be named, and others no more. ExistsError where another compactor came first."""
+        """Let pieces be named, and others no more. ExistsError where another compactor came first."""
         now = self._now()
-        if manifests.is_stale((run.key for _, _, run in made), now):
+        if manifests.is_stale((piece.key for _, _, piece in made), now):
             raise TryAgainError(
                 f"{self._target.name}: a step of the compaction took more than half a day; its files "
                 "could be swept by now, and it is not made valid: run it again"
             )
         there = {tables.CALLS: dict(old.dates), tables.PARTY: dict(old.months)}
         for named in there.values():
-            for partition, runs in list(named.items()):
-                named[partition] = tuple(run for run in runs if run.key not in gone)
-        for table, partition, run in made:
-            there[table][partition] = (*there[table].get(partition, ()), run)
+            for partition, pieces in list(named.items()):
+                named[partition] = tuple(piece for piece in pieces if piece.key not in gone)
+        for table, partition, piece in made:
+            there[table][partition] = (*there[table].get(partition, ()), piece)
         new = old.next(
             now,
             dates=_filled(there[tables.CALLS]),
@@ -340,10 +369,18 @@ def stamp(at: datetime) -> str:
 
 
 def _filled(named: Tables) -> Tables:
-    return {partition: runs for partition, runs in named.items() if runs}
+    return {partition: pieces for partition, pieces in named.items() if pieces}
 
 
-def _partitions(manifest: Manifest) -> Iterator[tuple[str, str, tuple[Run, ...]]]:
+def _runs(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
+    """The pieces of each run."""
+    runs: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        runs.setdefault(piece.run, []).append(piece)
+    return runs
+
+
+def _partitions(manifest: Manifest) -> Iterator[tuple[str, str, tuple[Piece, ...]]]:
     for table, named in ((tables.CALLS, manifest.dates), (tables.PARTY, manifest.months)):
-        for partition, runs in named.items():
-            yield table, partition, runs
+        for partition, pieces in named.items():
+            yield table, partition, pieces

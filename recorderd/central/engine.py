@@ -19,9 +19,9 @@ from recorderd.errors import RefusedError, StoreError, TryAgainError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MEMORY_MB = 1024
-"""What DuckDB takes, and a third more. A merge sorts ten million rows with it, a month of three thousand
-sites with a hundred calls a day; half of it does for a third (recorderd/central/README.md)."""
+MEMORY_MB = 512
+"""What DuckDB takes, and a third more. It does for sorting RANGE_ROWS (compact.py), however many rows
+a month has (recorderd/central/README.md)."""
 
 HTTP_TIMEOUT_S = 60
 

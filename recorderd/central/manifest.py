@@ -44,22 +44,30 @@ _KEY = re.compile(r"catalogue/manifest/(\d{12})\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One Parquet file of a table: the rows of one date or month, or some of them."""
+class Piece:
+    """One Parquet file of a table. What was written in one step for one date or month is a run: one
+    piece, or several that divide its keys among them."""
 
     key: str
+    run: str  # the same for all pieces of a run
     level: int  # how often its rows were merged
     rows: int
+    lowest: str  # of what the table is sorted by: the keys in `party`, the sites in `calls`
+    highest: str  # inclusive; several pieces may hold one key, where it has very many rows
     first: str  # of started_utc, ISO 8601 in UTC without offset
     last: str
-    sealed: int  # calls
+    sealed: int  # rows of sealed calls
     erased_since: (
         str | None
     )  # when it came to hold an erasure whose call is in another run, perhaps
 
+    def may_hold(self, values: Iterable[str]) -> bool:
+        """Whether any of these keys or sites can be in it."""
+        return any(self.lowest <= value <= self.highest for value in values)
 
-Tables = dict[str, tuple[Run, ...]]
-"""The runs of a table, by date or month."""
+
+Tables = dict[str, tuple[Piece, ...]]
+"""The pieces of a table, by date or month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +101,9 @@ class Manifest:
 
     def named(self) -> set[str]:
         """The keys of all files that a reader of this or a recent manifest needs."""
-        runs = (
-            run for table in (self.dates, self.months) for each in table.values() for run in each
-        )
-        return {run.key for run in runs} | set(self.superseded)
+        tables = (self.dates, self.months)
+        pieces = (piece for table in tables for each in table.values() for piece in each)
+        return {piece.key for piece in pieces} | set(self.superseded)
 
 
 def key_of(number: int) -> str:
@@ -180,8 +187,8 @@ def as_bytes(manifest: Manifest) -> bytes:
 
 def _json_tables(tables: Tables) -> dict[str, list[dict[str, Any]]]:
     return {
-        name: [{each: getattr(run, each) for each in Run.__slots__} for run in runs]
-        for name, runs in sorted(tables.items())
+        name: [{each: getattr(piece, each) for each in Piece.__slots__} for piece in pieces]
+        for name, pieces in sorted(tables.items())
     }
 
 
@@ -204,18 +211,18 @@ def parse(data: bytes, number: int) -> Manifest:
 
 
 def _tables(found: dict[str, list[dict[str, Any]]]) -> Tables:
-    return {name: tuple(Run(**run) for run in runs) for name, runs in found.items()}
+    return {name: tuple(Piece(**each) for each in pieces) for name, pieces in found.items()}
 
 
 # ---------------------------------------------------------------- names of files
 
 
-_RUN = re.compile(
+_PIECE = re.compile(
     r"catalogue/(?:calls/date|party/month)=[0-9-]+/(\d{8}T\d{6})-[0-9a-f]{16}\.parquet"
 )
 
 
-def run_key(table: str, partition: str, at: datetime) -> str:
+def piece_key(table: str, partition: str, at: datetime) -> str:
     """A new name: with its time, by which an orphan is known, and nobody else's."""
     stamp = at.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
     return f"catalogue/{table}={partition}/{stamp}-{secrets.token_hex(8)}.parquet"
@@ -223,7 +230,7 @@ def run_key(table: str, partition: str, at: datetime) -> str:
 
 def made_at(key: str) -> datetime | None:
     """When a Parquet file was made; None where the name is not one of ours."""
-    match = _RUN.fullmatch(key)
+    match = _PIECE.fullmatch(key)
     if match is None:
         return None
     return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from recorderd.central.engine import Engine, Row
     from recorderd.central.landing import Problem
-    from recorderd.central.manifest import Manifest, Run, Tables
+    from recorderd.central.manifest import Manifest, Piece, Tables
     from recorderd.central.place import Place
 
 LOOKED_AT_MAX = 1_000_000
@@ -135,7 +135,7 @@ class _Search:
             landed=len(waiting),
             problems=problems,
             sealed_sites=self._not_searched(manifest) if by_number else [],
-            sealed_calls=sum(run.sealed for run in chosen) if by_number else 0,
+            sealed_calls=self._sealed_calls(manifest) if by_number else 0,
         )
 
     def _is_asked(self, key: str) -> bool:
@@ -160,21 +160,30 @@ class _Search:
 
     # ------------------------------------------------------------ the tables
 
-    def _files(self, named: Tables) -> list[Run]:
+    def _files(self, named: Tables) -> list[Piece]:
         """The files of the dates or months in which there may be calls of the time asked for.
 
         All of a date or month: one with a later revision counts also where it moved the call away.
         """
         since, until = (_plain(at) for at in (self._question.since, self._question.until))
         return [
-            run
-            for runs in named.values()
-            if (until is None or min(run.first for run in runs) < until)
-            and (since is None or max(run.last for run in runs) >= since)
-            for run in runs
+            piece
+            for pieces in named.values()
+            if (until is None or min(piece.first for piece in pieces) < until)
+            and (since is None or max(piece.last for piece in pieces) >= since)
+            for piece in pieces
         ]
 
-    def _by_number(self, chosen: Iterable[Run]) -> list[Row]:
+    def _sealed_calls(self, manifest: Manifest) -> int:
+        """How many there are; by the table that has each call once, and not by its keys."""
+        return sum(piece.sealed for piece in self._files(manifest.dates))
+
+    def _paths(self, chosen: Iterable[Piece], values: Iterable[str]) -> list[str]:
+        """Those of the files that can hold any of these keys, or sites."""
+        wanted = list(values)
+        return [self._place.where(piece.key) for piece in chosen if piece.may_hold(wanted)]
+
+    def _by_number(self, chosen: list[Piece]) -> list[Row]:
         number = self._question.number
         assert number is not None
         keys = sorted({narrow_key(number)}.union(*self._question.keys.values()))
@@ -183,12 +192,14 @@ class _Search:
             f"CREATE TEMP TABLE hits AS SELECT {shown} FROM {tables.landed_party()} "
             f"WHERE key IN ({', '.join(map(quoted, keys))})"
         )
-        if paths := [self._place.where(run.key) for run in chosen]:
-            for wanted in _tests(keys):
+        for asked in _asked_together(keys):
+            if paths := self._paths(chosen, asked):
                 self._engine.run(
-                    f"INSERT INTO hits SELECT {shown} FROM {tables.files(paths)} WHERE {wanted}"
+                    f"INSERT INTO hits SELECT {shown} FROM {tables.files(paths)} "
+                    f"WHERE {_is_one_of(asked)}"
                 )
-        rows = self._newest("SELECT * FROM hits", self._revisions(paths))
+        revised = self._paths(chosen, [tables.REVISED])
+        rows = self._newest("SELECT * FROM hits", self._revisions(revised))
         return [row for row in rows if row["sealed"] or numbers_match(row["number"], number)]
 
     def _revisions(self, paths: list[str]) -> str:
@@ -202,10 +213,11 @@ class _Search:
             )
         return revised
 
-    def _by_time(self, chosen: Iterable[Run]) -> list[Row]:
+    def _by_time(self, chosen: list[Piece]) -> list[Row]:
         shown = ", ".join(tables.SHOWN)
         rows = f"SELECT {shown} FROM landed"
-        if paths := [self._place.where(run.key) for run in chosen]:
+        sites = self._question.sites
+        if paths := self._paths(chosen, sites or (piece.lowest for piece in chosen)):
             rows += f" UNION ALL SELECT {shown} FROM {tables.files(paths)}"
         return self._newest(
             rows, "SELECT site, call, revision FROM every", self._question.limit + 1
@@ -241,11 +253,15 @@ class _Search:
         return sorted(site for site in sealed if not asked or site in asked)
 
 
-def _tests(keys: list[str]) -> list[str]:
-    """What asks for these keys, in as many reads as are worth it."""
-    if len(keys) <= KEYS_APART_MAX:
-        return [f"key = {quoted(key)}" for key in keys]
-    return [f"key IN ({', '.join(map(quoted, keys))})"]
+def _asked_together(keys: list[str]) -> list[list[str]]:
+    """The keys, divided into as many reads as are worth it."""
+    return [[key] for key in keys] if len(keys) <= KEYS_APART_MAX else [keys]
+
+
+def _is_one_of(keys: list[str]) -> str:
+    """DuckDB skips more row groups for an equation than for a list of one."""
+    first, *others = map(quoted, keys)
+    return f"key IN ({', '.join((first, *others))})" if others else f"key = {first}"
 
 
 def _plain(at: datetime | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from recorderd.archive.rows import ERASED_REVISION
@@ -69,7 +69,37 @@ for the footer, which is read too. The sum is least near here for a month of som
 
 LEVEL = 3  # of ZSTD, its own default
 
-_ORDER = {CALLS: "number, started_utc", PARTY: "key, number, started_utc"}
+_ORDER = {CALLS: "site, started_utc", PARTY: "key, number, started_utc"}
+
+_SPREAD = {CALLS: "site", PARTY: "key"}
+"""What the pieces of a run divide among them: the first column of the order."""
+
+_COUNTED = {CALLS: "site", PARTY: "left(key, 5)"}
+"""What is counted to find the ranges: `l` and four digits are whole keys, `#` and four hexadecimal
+digits make 65,536 groups of hashes, and neither grows with the calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which rows of a date or month one piece gets: those from `since` up to `until`, and of these
+    a part, where one key alone has more rows than a piece may have."""
+
+    column: str
+    since: str | None = None
+    until: str | None = None  # exclusive
+    part: int = 0
+    parts: int = 1
+
+    def where(self) -> str:
+        """The condition that a row of it fulfils; its comparisons let whole row groups be skipped."""
+        tests = ["true"]
+        if self.since is not None:
+            tests.append(f"{self.column} >= {quoted(self.since)}")
+        if self.until is not None:
+            tests.append(f"{self.column} < {quoted(self.until)}")
+        if self.parts > 1:
+            tests.append(f"hash(site, call) % {self.parts} = {self.part}")
+        return " AND ".join(tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +107,11 @@ class Written:
     """What a file that was written holds."""
 
     rows: int
+    lowest: str
+    highest: str
     first: str
     last: str
-    sealed: int
+    sealed: int  # rows
 
 
 def spool_line(row: Row) -> bytes:
@@ -135,22 +167,53 @@ def landed_of(table: str, partition: str) -> str:
     return f"(SELECT * FROM {landed_party()} WHERE date[:7] = {quoted(partition)})"
 
 
+def revise(engine: Engine, table: str, paths: Sequence[str]) -> None:
+    """Make the table `revised`: of the calls in these files that were amended the highest revision."""
+    tells = f"key = {quoted(REVISED)}" if table == PARTY else "revision > 0"
+    engine.run(
+        "CREATE OR REPLACE TEMP TABLE revised AS SELECT site, call, max(revision) AS newest "
+        f"FROM {files(paths)} WHERE {tells} GROUP BY ALL"
+    )
+
+
 def merged(table: str, paths: Sequence[str], *, is_whole: bool) -> str:
-    """The rows of several files as one has them: of what was amended the highest revision.
+    """The rows of several files as one has them: of what was amended the highest revision, after
+    `revise` with the same files.
 
     A call's revisions are each in one file once. `is_whole`: these are all files of the date or month,
     so that nothing is left for which the rows with the key REVISED would be needed.
     """
-    tells, kept = "revision > 0", "true"
-    if table == PARTY:
-        tells = f"key = {quoted(REVISED)}"
-        kept = f"key <> {quoted(REVISED)}" if is_whole else "true"
-    rows = files(paths)
+    drops = table == PARTY and is_whole
+    kept = f"key <> {quoted(REVISED)}" if drops else "true"
     return (
-        f"(SELECT each.* FROM {rows} each LEFT JOIN (SELECT site, call, max(revision) AS newest "
-        f"FROM {rows} WHERE {tells} GROUP BY ALL) USING (site, call) "
+        f"(SELECT each.* FROM {files(paths)} each LEFT JOIN revised USING (site, call) "
         f"WHERE revision >= coalesce(newest, 0) AND {kept})"
     )
+
+
+def ranges(engine: Engine, table: str, source: str, rows_max: int) -> list[Range]:
+    """Divide rows into ranges of at most so many, in their order. No rows have no range.
+
+    A single key with more rows is divided by the hashes of its calls, into twice as many parts as it
+    needs at least: they are not all of one size.
+    """
+    counted = _COUNTED[table]
+    found = engine.rows(
+        f"SELECT {counted} AS value, count(*) AS rows FROM {source} GROUP BY ALL ORDER BY ALL"
+    )
+    starts: list[tuple[str, int]] = []  # of ranges, and their rows
+    for each in found:
+        if starts and starts[-1][1] + each["rows"] <= rows_max:
+            starts[-1] = (starts[-1][0], starts[-1][1] + each["rows"])
+        else:
+            starts.append((each["value"], each["rows"]))
+    made = []
+    untils = [*(value for value, _ in starts), None][1:]
+    for (since, rows), until in zip(starts, untils, strict=False):
+        whole = Range(_SPREAD[table], since, until)
+        parts = 1 if rows <= rows_max else -(-2 * rows // rows_max)
+        made += [replace(whole, part=part, parts=parts) for part in range(parts)]
+    return made
 
 
 def write(engine: Engine, table: str, source: str, path: Path) -> Written | None:
@@ -160,18 +223,16 @@ def write(engine: Engine, table: str, source: str, path: Path) -> Written | None
         f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {LEVEL}, "
         f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, WRITE_BLOOM_FILTER false)"
     )
+    column = _SPREAD[table]
     (found,) = engine.rows(
-        "SELECT count(*) AS rows, min(started_utc) AS first, max(started_utc) AS last, "
-        f"count(DISTINCT (site, call)) FILTER (WHERE sealed) AS sealed FROM {files([str(path)])}"
+        f"SELECT count(*) AS rows, min({column}) AS lowest, max({column}) AS highest, "
+        "min(started_utc) AS first, max(started_utc) AS last, "
+        f"count(*) FILTER (WHERE sealed) AS sealed FROM {files([str(path)])}"
     )
     if not found["rows"]:
         return None
-    return Written(
-        found["rows"],
-        found["first"].isoformat(timespec="milliseconds"),
-        found["last"].isoformat(timespec="milliseconds"),
-        found["sealed"],
-    )
+    first, last = (found[name].isoformat(timespec="milliseconds") for name in ("first", "last"))
+    return Written(**{**found, "first": first, "last": last})
 
 
 def dates(engine: Engine) -> list[str]:

@@ -104,9 +104,9 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compact.add_argument(
         "--memory-mb",
         type=_count,
-        default=1024,
+        default=512,
         metavar="N",
-        help="for sorting (default: 1024, which does for a month of ten million calls)",
+        help="for sorting (default: 512, which does for every archive; more may be faster)",
     )
     sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
     _time_zone(sites)
