@@ -5,10 +5,10 @@ filled. So a marker file lies in the archive, which a person makes once, and eac
 folder, finds the marker in it, and then reaches everything through that open folder: if the mount goes
 meanwhile, the open folder goes with it, and no path leads to the disk underneath.
 
-An object is written as `.name.part`, synced, read back from the disk and compared, and only then gets
-its name by a hard link, which never replaces a file. Where the file system has no hard links (FAT, some
-SMB servers), it is renamed after a look whether the name is free: nobody comes between, as each key
-has one box that writes it (archive/layout.py), and a box writes a key on one connection only.
+An object is written under a temporary name of this attempt alone, synced, read back from the disk and
+compared, and only then gets its name by a hard link, which never replaces a file. Where the file system
+has no hard links (FAT, some SMB servers), it is renamed after a look whether the name is free: of two
+writers that look at one moment the second one's object stays, a whole one in any case.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from recorderd.archive.target import (
     Held,
     Listed,
     levels_of,
+    part_name,
+    parts_of,
     proven_blocks,
     without_parts,
 )
@@ -85,18 +87,29 @@ class FolderTarget:
     def put(self, key: str, content: Content) -> None:
         with self._folder_of(key, make=True) as (folder, name):
             if _exists(folder, name):
+                _clear_parts(folder, name)
                 raise ExistsError(f"{self.name}: {key} is there already")
-            part = _part(name)
-            try:
+            part = part_name(name)
+            with self._attempt(folder, part, key):
                 _write(folder, part, proven_blocks(content))
                 self._compare(folder, part, key, content)
                 self._give_name(folder, part, name, key)
-            except (OSError, RecorderdError):
-                _discard(folder, part)
-                raise
+            _clear_parts(folder, name)
             _sync(folder)
             file = _identity(os.stat(name, dir_fd=folder))
             self._read_back = (key, Held(content.size, content.sha256), file)
+
+    @contextmanager
+    def _attempt(self, folder: int, part: str, key: str) -> Iterator[None]:
+        """Leave nothing of an attempt that fails. Where its part is gone, another writer of the key was
+        faster and has cleared it away."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise TryAgainError(f"{self.name}: {key}: its part was removed meanwhile") from None
+        except (OSError, RecorderdError):
+            _discard(folder, part)
+            raise
 
     def _compare(self, folder: int, part: str, key: str, content: Content) -> None:
         digest = hashlib.sha256()
@@ -119,18 +132,13 @@ class FolderTarget:
             if _exists(folder, name):
                 raise ExistsError(f"{self.name}: {key} is there already") from None
             os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-        else:
-            os.unlink(part, dir_fd=folder)
 
     def replace(self, key: str, data: bytes) -> None:
         with self._folder_of(key, make=True) as (folder, name):
-            part = _part(name)
-            try:
+            part = part_name(name)
+            with self._attempt(folder, part, key):
                 _write(folder, part, iter((data,)))
                 os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except OSError:
-                _discard(folder, part)
-                raise
             _sync(folder)
 
     def look(self, key: str) -> Held | None:
@@ -264,10 +272,6 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _part(name: str) -> str:
-    return files.part_path(Path(name)).name
-
-
 def _exists(folder: int, name: str) -> bool:
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -279,6 +283,12 @@ def _exists(folder: int, name: str) -> bool:
 def _discard(folder: int, name: str) -> None:
     with suppress(OSError):
         os.unlink(name, dir_fd=folder)
+
+
+def _clear_parts(folder: int, name: str) -> None:
+    """Clear away what is left of attempts to write an object that is there."""
+    for part in parts_of(name, os.listdir(folder)):
+        _discard(folder, part)
 
 
 def _entered(folder: int, level: str, *, make: bool) -> int:
@@ -300,11 +310,7 @@ def _sync(folder: int) -> None:
 
 
 def _write(folder: int, name: str, blocks: Iterator[bytes]) -> None:
-    """Write a new file, bring it to the disk and out of the memory. Raises OSError.
-
-    What lies there from an attempt that was cut is not written over but replaced.
-    """
-    _discard(folder, name)
+    """Write a new file, bring it to the disk and out of the memory. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o640, dir_fd=folder)
     try:

@@ -5,11 +5,10 @@ paramiko cannot, and because a limit stands on each step of it, so that a dead l
 uploader. Its event loop belongs to this connection and runs only while something is asked.
 
 The server is known by the one key of the configuration and we by the one of the credentials: no other
-file, agent or password is looked at. An object is written as `.name.part`, synced where the server can,
-read back and compared (a server gives no hash of its own), and only then gets its name by the plain
-rename of SFTP version 3, which never replaces a file. A `.part` that a cut has left is written over: a
-key has one box that writes it, and a box writes a key on one connection only. What the server holds in
-its memory after the rename is out of our reach: folders cannot be synced by SFTP.
+file, agent or password is looked at. An object is written under a temporary name of this attempt alone,
+synced where the server can, read back and compared (a server gives no hash of its own), and only then
+gets its name by the plain rename of SFTP version 3, which never replaces a file. What the server holds
+in its memory after the rename is out of our reach: folders cannot be synced by SFTP.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import logging
 import socket
 import stat
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -32,10 +31,11 @@ from recorderd.archive.target import (
     Held,
     Listed,
     levels_of,
+    part_name,
+    parts_of,
     proven_blocks,
     without_parts,
 )
-from recorderd.disk import files
 from recorderd.errors import (
     ArchiveError,
     ExistsError,
@@ -187,30 +187,56 @@ class SftpTarget:
     async def _put(self, sftp: asyncssh.SFTPClient, path: PurePosixPath, content: Content) -> None:
         await self._make_folder(sftp, path.parent)
         if await self._step(sftp.lexists(path)):
+            await self._clear_parts(sftp, path)
             raise ExistsError(f"{self.name}: {path} is there already")
-        part = _part(path)
-        try:
+        part = path.with_name(part_name(path.name))
+        async with self._attempt(sftp, part):
             await self._write(sftp, part, proven_blocks(content))
             if await self._hash_of(sftp, part) != content.sha256:
                 raise TryAgainError(
                     f"{self.name}: {path}: what was read back is not what was written: look after "
                     "the server's disk"
                 )
+            await self._give_name(sftp, part, path)
+        await self._clear_parts(sftp, path)
+
+    async def _give_name(
+        self, sftp: asyncssh.SFTPClient, part: PurePosixPath, path: PurePosixPath
+    ) -> None:
+        try:
             await self._step(sftp.rename(part, path))
-        except (asyncssh.SFTPError, RecorderdError) as error:
-            is_taken = isinstance(error, asyncssh.SFTPFailure) and await self._step(
-                sftp.lexists(path)
-            )
-            with suppress(asyncssh.SFTPError):
-                await self._step(sftp.remove(part))
-            if is_taken:
-                raise ExistsError(f"{self.name}: {path} is there already") from None
-            raise
+        except asyncssh.SFTPFailure:  # no other word in version 3 for a name that is taken
+            if not await self._step(sftp.lexists(path)):
+                raise
+            raise ExistsError(f"{self.name}: {path} is there already") from None
 
     async def _replace(self, sftp: asyncssh.SFTPClient, path: PurePosixPath, data: bytes) -> None:
         await self._make_folder(sftp, path.parent)
-        await self._write(sftp, _part(path), iter((data,)))
-        await self._step(sftp.posix_rename(_part(path), path))
+        part = path.with_name(part_name(path.name))
+        async with self._attempt(sftp, part):
+            await self._write(sftp, part, iter((data,)))
+            await self._step(sftp.posix_rename(part, path))
+
+    @asynccontextmanager
+    async def _attempt(self, sftp: asyncssh.SFTPClient, part: PurePosixPath) -> AsyncIterator[None]:
+        """Leave nothing of an attempt that fails. Where its part is gone, another writer of the key was
+        faster and has cleared it away; or somebody has removed the folder."""
+        try:
+            yield
+        except asyncssh.SFTPNoSuchFile:
+            self._folders.clear()
+            raise TryAgainError(f"{self.name}: {part} was removed meanwhile") from None
+        except (asyncssh.SFTPError, RecorderdError):
+            with suppress(asyncssh.SFTPError):
+                await self._step(sftp.remove(part))
+            raise
+
+    async def _clear_parts(self, sftp: asyncssh.SFTPClient, path: PurePosixPath) -> None:
+        """Clear away what is left of attempts to write an object that is there, if that can be done."""
+        with suppress(asyncssh.SFTPError):
+            names = map(str, await self._step(sftp.listdir(path.parent)))
+            for part in parts_of(path.name, names):
+                await self._step(sftp.remove(path.with_name(part)))
 
     async def _write(
         self, sftp: asyncssh.SFTPClient, path: PurePosixPath, blocks: Iterator[bytes]
@@ -431,7 +457,3 @@ def _private_key(archive: Archive) -> asyncssh.SSHKey:
         if "passphrase" in str(error).lower():
             text = "it has a passphrase, and nobody is there to type it: ssh-keygen -p removes it"
     raise RefusedError(f"{path}: {text}")
-
-
-def _part(path: PurePosixPath) -> PurePosixPath:
-    return path.with_name(files.part_path(Path(path.name)).name)

@@ -7,7 +7,10 @@ implementations are s3.py, sftp.py and posixfs.py; places.py chooses one by the 
 from __future__ import annotations
 
 import hashlib
+import re
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from recorderd.disk import files
@@ -15,7 +18,6 @@ from recorderd.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 BLOCK_BYTES = 1 << 16
 """What is read and sent at one time: the memory that a transfer takes, and the step of the bandwidth
@@ -137,6 +139,21 @@ def levels_of(key: str) -> list[str]:
     if any(level in {"", ".", ".."} or "\0" in level for level in levels):
         raise RefusedError(f"{key!r} is no key of an object")
     return levels
+
+
+def part_name(name: str) -> str:
+    """A temporary name for an object, and for one attempt alone: of two writers of one key neither may
+    give its name to what the other has not finished."""
+    return files.part_path(Path(f"{name}.{secrets.token_hex(4)}")).name
+
+
+def parts_of(name: str, names: Iterable[str]) -> list[str]:
+    """Those of the names that `part_name` gave for this object.
+
+    They are cleared away by whoever finds the object there, never before: then a crash has left them, or
+    their writer comes too late, and is told that the object is there. No clock and no lock is asked."""
+    part = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\{files.PART}")
+    return [each for each in names if part.fullmatch(each)]
 
 
 def without_parts(names: Iterable[str]) -> list[str]:

@@ -146,14 +146,40 @@ def test_a_disk_that_gives_back_something_else(root, target, monkeypatch):
     target.put(KEY, DATA)
 
 
-def test_what_a_cut_has_left_is_written_anew(root, target):
+def test_what_a_cut_has_left_is_cleared_away_when_its_object_is_there(root, target):
     target.put(KEY, DATA)
     folder = (root / KEY).parent
-    (folder / ".other.json.part").write_bytes(b"a longer rest of an earlier attempt")
     (root / "link").symlink_to(folder / "call.json")
+    others = {".call.json.0123abcd.x.0123abcd.part", ".other.json.0123abcd.part"}
+    for name in (".call.json.0123abcd.part", *others):
+        (folder / name).write_bytes(b"a longer rest of an earlier attempt")
     assert [each.key for each in target.list("")] == [KEY]
+    with pytest.raises(ExistsError):
+        target.put(KEY, DATA)
+    assert set(files_in(folder)) == {"call.json", *others}  # of other objects, which may be at work
     target.put(KEY.replace("call.", "other."), content_of_bytes(b"short"))
-    assert files_in(folder) == ["call.json", "other.json"]
+    assert set(files_in(folder)) == {"call.json", "other.json", *others} - {
+        ".other.json.0123abcd.part"
+    }
+
+
+@pytest.mark.parametrize("step", ["_write", "_compare", "_give_name"])
+def test_one_whose_part_was_cleared_away_stores_nothing(root, target, monkeypatch, step):
+    """Another writer of the key was faster, at any step."""
+    where = posixfs if step == "_write" else FolderTarget
+    real = getattr(where, step)
+
+    def late(*values):
+        with monkeypatch.context() as undone:
+            undone.setattr(where, step, real)
+            FolderTarget(target.name).put(KEY, content_of_bytes(b"the other's"))
+        return real(*values)
+
+    monkeypatch.setattr(where, step, late)
+    with pytest.raises((ExistsError, TryAgainError)):
+        target.put(KEY, DATA)
+    assert b"".join(target.read(KEY)) == b"the other's"
+    assert files_in(root) == ["call.json"]
 
 
 def test_links_lead_nowhere(root, target, tmp_path):
@@ -184,10 +210,9 @@ def test_a_put_is_synced_before_it_has_its_name_and_the_name_after_it(root, targ
 
         monkeypatch.setattr(os, name, noting)
     target.put(KEY, DATA)
-    # The folders down to the object's, a rest of an earlier attempt, the object, its name.
+    # The folders down to the object's, the object, its name.
     assert log == [
         "fsync folder",
-        "unlink",
         "write",
         "fsync file",
         "link",

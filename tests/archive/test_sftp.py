@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import threading
@@ -207,13 +208,30 @@ def test_one_that_comes_between_is_not_replaced(open_target, root, monkeypatch):
 
 
 @pytest.mark.servers
-def test_what_a_cut_has_left_is_written_over(open_target, root):
+def test_what_a_cut_has_left_is_cleared_away_when_its_object_is_there(open_target, root):
     folder = (root / KEY).parent
     folder.mkdir(parents=True)
-    (folder / ".call.json.part").write_bytes(b"y" * 2_000_000)
+    (folder / ".call.json.0123abcd.part").write_bytes(b"y" * 2_000_000)
+    (folder / ".other.json.0123abcd.part").write_bytes(b"of another object")
     target = open_target()
     assert list(target.list("")) == []
     deposit(target, KEY, DATA)
+    assert set(files_in(root)) == {"call.json", ".other.json.0123abcd.part"}
+    (folder / ".call.json.0123abcd.part").write_bytes(b"y")
+    with pytest.raises(ExistsError):
+        target.put(KEY, DATA)
+    assert set(files_in(root)) == {"call.json", ".other.json.0123abcd.part"}
+
+
+@pytest.mark.servers
+def test_a_folder_that_was_removed_meanwhile_is_made_anew(open_target, root):
+    """What could not be stored must not seem to be."""
+    target = open_target()
+    target.put(KEY, DATA)
+    shutil.rmtree((root / KEY).parent)
+    with pytest.raises(TryAgainError, match="removed meanwhile"):
+        target.put(KEY, DATA)
+    target.put(KEY, DATA)
     assert files_in(root) == ["call.json"]
 
 

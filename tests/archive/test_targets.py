@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import tracemalloc
 from hashlib import sha256
 
@@ -10,7 +11,7 @@ import pytest
 
 from recorderd.archive.deposit import deposit
 from recorderd.archive.target import BLOCK_BYTES, Content, content_of_bytes, content_of_file
-from recorderd.errors import ExistsError, RefusedError, StoreError
+from recorderd.errors import ArchiveError, ExistsError, RefusedError, StoreError, TryAgainError
 
 CALL = "calls/site=office-1/date=2026-11-26/01ABC/"
 KEY = CALL + "call.json"
@@ -50,6 +51,54 @@ def test_nothing_is_put_over_another_object(place, target):
         target.put(KEY, content_of_bytes(b"second"))
     assert read(target, KEY) == b"first"
     assert place.stored("") == 1
+
+
+@pytest.mark.parametrize("is_first_faster", [True, False])
+def test_of_two_writers_at_one_time_one_stores_its_object(place, is_first_faster):
+    """The second begins when the first has written the half of its object."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def content(data, before_second_half):
+        def blocks():
+            yield data[:100_000]
+            before_second_half()
+            yield data[100_000:]
+
+        return Content(len(data), sha256(data).hexdigest(), blocks)
+
+    def second():
+        def wait():
+            begun.set()
+            assert not is_first_faster or ended.wait(60)
+
+        try:
+            other.put(KEY, content(b"b" * 200_000, wait))
+        except ArchiveError as error:
+            failed.append(error)
+
+    def let_second_begin():
+        thread.start()
+        assert begun.wait(60)
+        if not is_first_faster:
+            thread.join()
+
+    failed: list[ArchiveError] = []
+    first, other = place.open(), place.open()
+    thread = threading.Thread(target=second)
+    try:
+        first.put(KEY, content(b"a" * 200_000, let_second_begin))
+    except ArchiveError as error:
+        failed.append(error)
+    ended.set()
+    thread.join()
+    (slower,) = failed
+    assert isinstance(slower, ExistsError | TryAgainError)
+    assert read(first, KEY) == (b"a" if is_first_faster else b"b") * 200_000
+    assert place.stored("") == 1
+    with pytest.raises(ExistsError):
+        other.put(KEY, content_of_bytes(b"b"))
+    first.close()
+    other.close()
 
 
 def test_a_deposit_of_the_same_object_again_succeeds(place, target):

@@ -308,7 +308,7 @@ def test_a_lost_acknowledgement_of_a_manifest_is_no_other_compactor(top):
 
 
 def test_a_put_that_stored_another_one_is_no_commit(top):
-    """Two writers of one key share a temporary file on a mounted archive."""
+    """Where a mounted archive has no hard links, the second of two writers may replace the first one's."""
     target = folder_target(top)
     other = manifests.as_bytes(manifests.Manifest().next(NOW))
 
