@@ -250,6 +250,7 @@ def test_each_row_is_in_one_range(tmp_path_factory, keys, repeats, rows_max):
     assert sorted(row["call"] for each in held for row in each) == sorted(row[2] for row in rows)
     for each, part in zip(held, found, strict=True):
         assert len(each) <= rows_max or part.parts > 1
+        assert len({row["key"][:5] for row in each}) <= 1 or part.parts == 1
     wholes = [each for part, each in zip(found, held, strict=True) if part.part == 0]
     keys_of = [{row["key"] for row in each} for each in wholes if each]
     for lower, upper in pairwise(keys_of):
