@@ -62,8 +62,9 @@ SETTLED_AGAIN = timedelta(days=1)
 TAKEN_MAX = 100_000
 """Batches that are taken and still there: each manifest lists them, with 60 bytes a piece."""
 
-RANGE_ROWS = 1_000_000
-"""Rows that are sorted at one time, and in one file at most: they do with MEMORY_MB (engine.py), and the
+RANGE_ROWS = 400_000
+"""Rows that are sorted at one time, and in one file at most: with a million of them 512 MB did
+not always do (README.md), so this is well below what MEMORY_MB (engine.py) holds; the
 footer of their file is some hundred kilobytes, which is what a search reads first."""
 
 SPOOL = "landed.jsonl"

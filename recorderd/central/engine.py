@@ -19,9 +19,9 @@ from recorderd.errors import RefusedError, StoreError, TryAgainError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MEMORY_MB = 512
-"""What DuckDB takes, and a third more. It does for sorting RANGE_ROWS (compact.py), however many rows
-a month has (recorderd/central/README.md)."""
+MEMORY_MB = 1024
+"""What DuckDB takes, and a third more. It is for sorting RANGE_ROWS (compact.py), and for what
+reading the files takes (recorderd/central/README.md)."""
 
 HTTP_TIMEOUT_S = 60
 

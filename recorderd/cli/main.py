@@ -104,9 +104,9 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compact.add_argument(
         "--memory-mb",
         type=_count,
-        default=512,
+        default=1024,
         metavar="N",
-        help="for sorting (default: 512, which does for every archive; more may be faster)",
+        help="for sorting (default: 1024)",
     )
     sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
     _time_zone(sites)
