@@ -247,9 +247,9 @@ class Keeper:
         texts = []
         if self._left:
             why = next(iter(self._left.values()))
+            calls = "1 call" if len(self._left) == 1 else f"{len(self._left)} calls"
             texts.append(
-                f"{len(self._left)} calls from before the start are not filed yet; it is tried again "
-                f"every minute: {why}"
+                f"not filed yet: {calls} from before the start; it is tried again every minute: {why}"
             )
         if self._strange:
             texts += [*self._strange, "mend that, then restart recorderd"]

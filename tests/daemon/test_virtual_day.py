@@ -297,7 +297,7 @@ def test_a_call_that_the_start_cannot_file_is_an_alarm_and_is_filed_while_it_run
         assert filed(config) == []
         run_to(daemon, office, 3)
         (alarm,) = daemon.status.alarms()
-        assert alarm.startswith("recovery: 1 calls from before the start are not filed yet")
+        assert alarm.startswith("recovery: not filed yet: 1 call from before the start")
         assert "0311112222" not in alarm
         run_to(daemon, office, 130)
         assert daemon.status.alarms() == [alarm]
