@@ -48,7 +48,7 @@ _DATE_TIME_BYTES = 8
 _SEIZURE = b"\x55"
 
 # Number Display: each character as it is on the wire, with its parity bit.
-_DLE_SOH = b"\x90\x81"
+DLE_SOH: Final = b"\x90\x81"
 _STX = 0x82
 _ETX = 0x03
 _DLE = 0x90
@@ -309,6 +309,48 @@ def _message_waiting(found: dict[int, bytes], call_type: int | None) -> bool | N
     return True if call_type == CALL_TYPE_MESSAGE_WAITING else None
 
 
+def own_bytes(data: bytes) -> bytes:
+    """The bytes of the message with which `data` begins, of either kind, without what follows it.
+
+    Raises FrameError where there is none or it is cut short.
+    """
+    is_display = data.startswith(DLE_SOH)
+    end = _unstuffed(data)[1] + 2 if is_display else len(_body(data)) + 3
+    if len(data) < end:
+        raise FrameError("the caller-ID message ends before its checksum")
+    return data[:end]
+
+
+def is_plausible(data: bytes) -> bool:
+    """Whether the fields of an SDMF or MDMF message hold what such fields hold.
+
+    A check for messages that came through noise, beyond their weak checksum: dates are digits, and
+    what people read has no control characters. Raises FrameError where the layout is wrong.
+    """
+    body = _body(data)
+    if data[0] == SDMF_MESSAGE_WAITING:
+        return body in SDMF_LAMP
+    if data[0] == SDMF_CALL:
+        found = {DATE_TIME: body[:_DATE_TIME_BYTES], NUMBER: body[_DATE_TIME_BYTES:]}
+    else:
+        found = _parameters(body)
+    moment = found.get(DATE_TIME, b"")
+    if moment and not (moment.isdigit() and len(moment) == _DATE_TIME_BYTES):
+        return False
+    if not all(_is_number_field(found.get(kind, b"")) for kind in (NUMBER, DIALABLE_NUMBER)):
+        return False
+    texts = (found.get(kind, b"") for kind in (NUMBER_ABSENT, NAME, NAME_ABSENT))
+    return all(0x20 <= byte < 0x7F or byte >= 0xA0 for text in texts for byte in text)
+
+
+def _is_number_field(field: bytes) -> bool:
+    """A number, a code or a word, and never letters among digits."""
+    text = field.decode("latin-1").strip()
+    is_word = text.isascii() and text.replace(" ", "").isalpha()
+    digits = _NUMBER_SEPARATORS.sub("", text)
+    return not text or is_word or _NUMBER_TEXT.fullmatch(digits) is not None
+
+
 # ---------------------------------------------------------------- Number Display (Japan)
 
 
@@ -320,12 +362,12 @@ def parse_number_display(data: bytes) -> CallerIdMessage:
     follows SOH, and over the two CRC bytes as well it comes to 0. Bytes after it are not read.
     Raises FrameError.
     """
-    if not data.startswith(_DLE_SOH):
+    if not data.startswith(DLE_SOH):
         raise FrameError("this is not a Number Display message")
     characters, end = _unstuffed(data)
     if len(data) < end + 2:
         raise FrameError("the Number Display message ends before its CRC")
-    if _crc16_reflected(data[len(_DLE_SOH) : end + 2]):
+    if _crc16_reflected(data[len(DLE_SOH) : end + 2]):
         raise FrameError("the CRC of the Number Display message is wrong")
     if any(character.bit_count() % 2 for character in characters):
         raise FrameError("a character of the Number Display message has wrong parity")
@@ -338,7 +380,7 @@ def parse_number_display(data: bytes) -> CallerIdMessage:
 def _unstuffed(data: bytes) -> tuple[list[int], int]:
     """The characters between SOH and ETX without their shielding, and where ETX ended."""
     characters: list[int] = []
-    position = len(_DLE_SOH)
+    position = len(DLE_SOH)
     while position + 1 < len(data):
         if data[position] != _DLE:
             characters.append(data[position])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from recorderd.core.callerid import (
     FrameError,
     absence_of,
+    is_plausible,
     name_of,
     number_of,
+    own_bytes,
     parse_frame,
     parse_number_display,
     parse_parameter,
@@ -309,3 +313,46 @@ def test_text_from_the_line_cannot_steer_a_terminal():
     assert readable(b"EVE\x1b[2J\x07\x00\x9b1m") == "EVE[2J1m"
     assert readable("A\u202eB".encode()) == "AB"
     assert readable("Vähälä".encode()) == readable("Vähälä".encode("latin-1")) == "Vähälä"
+
+
+# ---------------------------------------------------------------- messages out of noise
+
+
+@pytest.mark.parametrize("text", [text for text, _ in MESSAGES + NUMBER_DISPLAY])
+def test_a_message_is_cut_from_what_follows_it(text):
+    data = bytes.fromhex(text)
+    assert own_bytes(data + b"\x55\x90\x03") == data
+    with pytest.raises(FrameError):
+        own_bytes(data[:-1])
+
+
+@pytest.mark.parametrize("text", [text for text, _ in MESSAGES])
+def test_published_messages_are_plausible(text):
+    assert is_plausible(bytes.fromhex(text))
+
+
+@pytest.mark.parametrize(
+    ("message_type", "body"),
+    [
+        (0x04, b"0725181X5551212"),
+        (0x04, b"0725181255X1212"),
+        (0x04, b"07251812555\xb212"),
+        (0x06, b"BoB"),
+        (0x80, b"\x01\x080725181X"),
+        (0x80, b"\x01\x0707251812"),
+        (0x80, b"\x02\x075551X12"),
+        (0x80, b"\x02\x07555\x001212"),
+        (0x80, b"\x07\x04JO\x1bN"),
+        (0x80, b"\x04\x01\x10"),
+    ],
+)
+def test_fields_that_hold_something_else_are_not_plausible(message_type, body):
+    with suppress(FrameError):
+        assert not is_plausible(frame(message_type, body))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_judged_without_another_error(data):
+    for judge in (own_bytes, is_plausible):
+        with suppress(FrameError):
+            judge(data)
