@@ -5,16 +5,18 @@ from __future__ import annotations
 import tomllib
 from dataclasses import fields
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from recorderd.core.profile import Profile
+from recorderd.core.profile import CallerIdKind, Profile
 from recorderd.errors import ConfigError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 _ALIASES = {"UK": "GB"}  # what people write for the United Kingdom
-_TIMES = tuple(field.name for field in fields(Profile) if field.name != "country")
+_TIMES = tuple(
+    field.name for field in fields(Profile) if field.name not in {"country", "caller_id"}
+)
 _ORDERS = (
     ("bounce_ms", "pulse_max_ms"),
     ("pulse_max_ms", "hang_up_ms"),
@@ -54,7 +56,7 @@ def parse_profile(text: str, country: str) -> Profile:
     problems = _problems(table, country)
     if problems:
         raise ConfigError([f"profile {country}: {problem}" for problem in problems])
-    return Profile(**table)
+    return Profile(**{**table, "caller_id": tuple(table["caller_id"])})
 
 
 def _folder() -> Traversable:
@@ -62,7 +64,8 @@ def _folder() -> Traversable:
 
 
 def _problems(table: dict[str, Any], country: str) -> list[str]:
-    problems = [f"{key}: unknown key" for key in table if key not in {"country", *_TIMES}]
+    known = {"country", "caller_id", *_TIMES}
+    problems = [f"{key}: unknown key" for key in table if key not in known]
     if table.get("country") != country:
         problems.append(f'country: must be "{country}", as the file is named')
     wrong = {key: problem for key in _TIMES if (problem := _time_problem(table, key)) is not None}
@@ -72,7 +75,15 @@ def _problems(table: dict[str, Any], country: str) -> list[str]:
         for shorter, longer in _ORDERS
         if shorter not in wrong and longer not in wrong and table[shorter] >= table[longer]
     ]
+    if not _is_caller_id(table.get("caller_id")):
+        kinds = ", ".join(get_args(CallerIdKind))
+        problems.append(f"caller_id: must be a list of one or more of {kinds}")
     return problems
+
+
+def _is_caller_id(value: object) -> bool:
+    kinds = get_args(CallerIdKind)
+    return isinstance(value, list) and bool(value) and all(each in kinds for each in value)
 
 
 def _time_problem(table: dict[str, Any], key: str) -> str | None:

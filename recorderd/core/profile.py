@@ -1,4 +1,4 @@
-"""What differs from country to country in hook and ring, as plain numbers.
+"""What differs from country to country in hook, ring and caller ID, as plain values.
 
 The values are data (`recorderd/data/profiles/*.toml`), each with its source beside it; this file
 says what each one means. Times are milliseconds.
@@ -7,6 +7,10 @@ says what each one means. Times are milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+CallerIdKind = Literal["bell202", "v23", "number-display", "dtmf"]
+"""FSK of Bell 202 or ITU-T V.23, Japan's framing over V.23, DTMF digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +28,4 @@ class Profile:
     ring_stopped_ms: int  # no burst for this long after the last: ringing has stopped
     caller_id_closure_max_ms: int  # Japan: longest loop closure by a caller-ID set; 0: none here
     caller_id_closure_ring_within_ms: int  # Japan: real ringing follows such a closure within this
+    caller_id: tuple[CallerIdKind, ...]  # how exchanges send who calls, in the audio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +16,7 @@ from recorderd.errors import ConfigError
 
 def text_of(profile: Profile, **changes: object) -> str:
     values = {**dataclasses.asdict(profile), **changes}
-    lines = [
-        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
-        for key, value in values.items()
-    ]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(lines)
 
 
@@ -51,6 +49,14 @@ def test_the_promised_countries_are_there() -> None:
 def test_only_japan_has_a_caller_id_closure() -> None:
     with_closure = [code for code in countries() if load_profile(code).caller_id_closure_max_ms]
     assert with_closure == ["JP"]
+
+
+def test_caller_id_of_a_country() -> None:
+    assert load_profile("JP").caller_id == ("number-display",)
+    assert load_profile("US").caller_id == ("bell202",)
+    for wrong in ([], ["fsk"], "v23", [["v23"]], 1):
+        (problem,) = problems_of(text_of(load_profile("JP"), caller_id=wrong))
+        assert "caller_id: must be a list of one or more of bell202, v23" in problem
 
 
 @pytest.mark.parametrize("country", ["XX", "jp", "", "../JP", "JP.toml"])

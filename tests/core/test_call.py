@@ -38,6 +38,7 @@ def profile(country: str = "US") -> Profile:
         ring_stopped_ms=7000,
         caller_id_closure_max_ms=7000 if japan else 0,
         caller_id_closure_ring_within_ms=4000,
+        caller_id=("number-display",) if japan else ("bell202",),
     )
 
 
