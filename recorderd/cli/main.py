@@ -85,7 +85,21 @@ def build_parser() -> argparse.ArgumentParser:
     _export(commands)
     _verify(commands)
     _archive(commands)
+    _hear(commands)
     return parser
+
+
+def _hear(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "what the detectors find in a sound file: caller IDs, digits"
+    hear = commands.add_parser("hear", help=meaning, description=meaning)
+    hear.set_defaults(module="hear", function="hear")
+    hear.add_argument("file", type=Path, metavar="FILE", help="a WAV or FLAC file of 16 bits")
+    hear.add_argument(
+        "--country",
+        metavar="C",
+        help="listen for this country's caller ID, as in JP (default: every standard known)",
+    )
+    _json(hear)
 
 
 def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,110 @@
+"""`recorderd hear`: what the detectors find in a sound file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recorderd.config.profiles import load_profile
+from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard
+from recorderd.dsp.spectrum import RATE_HZ
+from recorderd.errors import ConfigError, UsageError
+from recorderd.media.codec import decode_blocks, describe
+from recorderd.media.resample import Resampler
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def hear(options: argparse.Namespace) -> int:
+    """List caller IDs and digits, by time."""
+    found = listen(options.file, standards_of(options.country))
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        print_heard(found, Console())
+    return 0
+
+
+def standards_of(country: str | None) -> tuple[str, ...]:
+    """The caller-ID standards in use in a country; without one, all that are known."""
+    if country is None:
+        return STANDARDS
+    try:
+        kinds = load_profile(country.upper()).caller_id
+    except ConfigError as error:
+        raise UsageError(f"--country: {error}") from error
+    return tuple(standard for standard in STANDARDS if standard.startswith(kinds))
+
+
+def listen(path: Path, standards: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Everything heard in a WAV or FLAC file of any rate, in order; channels count from 1."""
+    sound = describe(path)
+    ears = [Ear(standards) for _ in range(sound.channels)]
+    found: list[dict[str, Any]] = []
+    for block in _at_8_khz(path, sound.rate_hz, sound.channels):
+        samples = np.frombuffer(block, np.int16).reshape(-1, sound.channels)
+        for channel, ear in enumerate(ears):
+            found += _listed(ear.feed(samples[:, channel]), channel + 1)
+    for channel, ear in enumerate(ears):
+        found += _listed(ear.finish(), channel + 1)
+    return sorted(found, key=lambda each: (each["at_s"], each["channel"]))
+
+
+def _at_8_khz(path: Path, rate_hz: int, channels: int) -> Iterator[bytes]:
+    resampler = Resampler(rate_hz, RATE_HZ, channels)
+    for block in decode_blocks(path):
+        yield resampler.feed(block)
+    yield resampler.finish()
+
+
+def _listed(heard: list[Heard], channel: int) -> list[dict[str, Any]]:
+    return [_as_json(each, channel) for each in heard]
+
+
+def _as_json(heard: Heard, channel: int) -> dict[str, Any]:
+    head: dict[str, Any] = {"at_s": round(heard.start / RATE_HZ, 3), "channel": channel}
+    if isinstance(heard, CallerIdHeard):
+        message = heard.message
+        return {
+            "kind": "caller-id",
+            **head,
+            "number": message.number,
+            "name": message.name,
+            "absence": message.absence,
+            "standard": heard.standard,
+            "reported_date": message.reported_date,
+            "reported_time": message.reported_time,
+            "raw": heard.raw,
+        }
+    return {"kind": "digit", **head, "digit": heard.digit}
+
+
+def print_heard(found: list[dict[str, Any]], console: Console) -> None:
+    """One line for each, digits that follow each other too."""
+    if not found:
+        console.print("nothing was heard: no caller ID, no digit")
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("at s", "channel", "what", ""):
+        table.add_column(title)
+    for each in found:
+        table.add_row(
+            f"{each['at_s']:.3f}", str(each["channel"]), each["kind"], escape(_in_words(each))
+        )
+    console.print(table)
+
+
+def _in_words(each: dict[str, Any]) -> str:
+    if each["kind"] == "digit":
+        return str(each["digit"])
+    who = each["number"] or each["absence"] or "number unknown"
+    name = f" {each['name']}" if each["name"] else ""
+    return f"{who}{name} ({each['standard']})"

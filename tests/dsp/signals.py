@@ -1,0 +1,119 @@
+"""Bursts as exchanges send them, digits as phones send them, and what a line adds to both."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RATE = 8000
+FULL_SCALE_DBM0 = 3.14  # a sine of full scale (ITU-T G.711, table 5)
+TONES = {"bell202": (1200.0, 2200.0), "v23": (1300.0, 2100.0)}
+ROWS = (697.0, 770.0, 852.0, 941.0)
+COLUMNS = (1209.0, 1336.0, 1477.0, 1633.0)
+KEYS = "123A456B789C*0#D"
+ALERT = (2130.0, 2750.0)
+
+
+def amplitude(dbm0: float) -> float:
+    return 10 ** ((dbm0 - FULL_SCALE_DBM0) / 20)
+
+
+def character(byte: int, stops: int = 1) -> list[int]:
+    return [0, *((byte >> place) & 1 for place in range(8)), *[1] * stops]
+
+
+def bits_of(data: bytes, seizure: int, mark: int, stops: int = 1, tail: int = 4) -> list[int]:
+    body = [bit for byte in data for bit in character(byte, stops)]
+    return [place % 2 for place in range(seizure)] + [1] * mark + body + [1] * tail
+
+
+def mdmf(*parameters: tuple[int, bytes], kind: int = 0x80) -> bytes:
+    body = b"".join(bytes((number, len(value))) + value for number, value in parameters)
+    return with_checksum(bytes((kind, len(body))) + body)
+
+
+def sdmf(date: bytes, number: bytes) -> bytes:
+    return with_checksum(bytes((0x04, len(date + number))) + date + number)
+
+
+def with_checksum(data: bytes) -> bytes:
+    return data + bytes((-sum(data) % 256,))
+
+
+def even(byte: int) -> int:
+    return byte | 0x80 if byte.bit_count() % 2 else byte
+
+
+def number_display(*parameters: tuple[int, bytes]) -> bytes:
+    body = b"".join(bytes((number, len(value))) + value for number, value in parameters)
+    inner = bytes((0x40, len(body))) + body
+    stuffed = b"".join(
+        bytes((byte, byte)) if byte == 0x10 else bytes((byte,)) for byte in inner[1:]
+    )
+    plain = b"\x07\x10\x02\x40" + stuffed + b"\x10\x03"
+    wire = bytes(even(byte) for byte in plain)
+    crc = 0
+    for byte in wire:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x8408 if crc & 1 else 0)
+    return bytes(even(byte) for byte in b"\x10\x01") + wire + crc.to_bytes(2, "little")
+
+
+def cpfsk(
+    bits: list[int], tones: tuple[float, float], dbm0: float = -14.0, speed: float = 1.0, phase=0.0
+) -> np.ndarray:
+    """Continuous in phase, bits changing at the sample that is next, as in spandsp's sender."""
+    length = RATE / 1200 / speed
+    count = int(len(bits) * length)
+    which = np.minimum((np.arange(count) / length).astype(int), len(bits) - 1)
+    frequency = np.where(np.array(bits)[which] == 1, tones[0], tones[1]) * speed
+    angle = phase + 2 * np.pi * np.cumsum(frequency) / RATE
+    return amplitude(dbm0) * np.sin(angle)
+
+
+def tone(frequencies, seconds: float, dbm0=-14.0, speed: float = 1.0) -> np.ndarray:
+    time = np.arange(round(seconds * RATE / speed)) / RATE
+    levels = dbm0 if isinstance(dbm0, tuple) else (dbm0,) * len(frequencies)
+    parts = [
+        amplitude(level) * np.sin(2 * np.pi * hz * speed * time)
+        for hz, level in zip(frequencies, levels, strict=True)
+    ]
+    return np.sum(parts, axis=0)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE))
+
+
+def digits(
+    text: str, on_s=0.07, off_s=0.07, dbm0=-10.0, twist_db=0.0, error=0.0, speed=1.0
+) -> np.ndarray:
+    """Keys as two tones; `dbm0` is the row's, `twist_db` how much louder the column is."""
+    parts = []
+    for key in text:
+        row, column = divmod(KEYS.index(key), 4)
+        pair = (ROWS[row] * (1 + error), COLUMNS[column] * (1 + error))
+        parts += [tone(pair, on_s, (dbm0, dbm0 + twist_db), speed), silence(off_s / speed)]
+    return np.concatenate(parts)
+
+
+def noise_for(signal: np.ndarray, snr_db: float, random: np.random.Generator) -> float:
+    """Standard deviation of white noise that lies `snr_db` under the power of `signal`."""
+    return float(np.sqrt(np.mean(signal**2) / 10 ** (snr_db / 10)))
+
+
+def on_line(
+    signal: np.ndarray,
+    snr_db: float = np.inf,
+    random: np.random.Generator | None = None,
+    lead_s: float = 0.5,
+    tail_s: float = 0.3,
+    power_of: np.ndarray | None = None,
+) -> np.ndarray:
+    """The signal with a pause around it and noise over all, as 16-bit samples."""
+    whole = np.concatenate((silence(lead_s), signal, silence(tail_s)))
+    if np.isfinite(snr_db):
+        random = random or np.random.default_rng(1)
+        deviation = noise_for(signal if power_of is None else power_of, snr_db, random)
+        whole = whole + random.normal(0, deviation, len(whole))
+    return np.clip(np.rint(whole * 32768), -32768, 32767).astype(np.int16)

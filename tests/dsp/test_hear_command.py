@@ -1,0 +1,108 @@
+"""`recorderd hear`: files of any rate and number of channels, and what it prints."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from recorderd.cli.main import main
+from tests.dsp import signals
+from tests.dsp.conversation import resampled
+from tests.dsp.test_fsk import burst
+
+
+def sound(rate: int = 8000) -> np.ndarray:
+    samples = np.concatenate((
+        signals.on_line(burst("mdmf"), 20),
+        signals.on_line(signals.digits("42"), 20),
+    ))
+    if rate == 8000:
+        return samples
+    return np.rint(resampled(samples / 1.0, 8000, rate)).astype(np.int16)
+
+
+def hear(capsys, path, *options: str):
+    assert main(["hear", str(path), "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_any_rate_in_wav_and_flac(tmp_path, capsys, rate, suffix):
+    path = tmp_path / f"line.{suffix}"
+    soundfile.write(path, sound(rate), rate, subtype="PCM_16")
+    caller, *keys = hear(capsys, path)
+    assert caller["at_s"] == pytest.approx(0.5, abs=0.03)
+    assert {**caller, "at_s": 0} == {
+        "kind": "caller-id",
+        "at_s": 0,
+        "channel": 1,
+        "number": "5035551234",
+        "name": "M ROSSI",
+        "absence": None,
+        "standard": "bell202-mdmf",
+        "reported_date": "0725",
+        "reported_time": "1812",
+        "raw": caller["raw"],
+    }
+    assert [(key["kind"], key["channel"], key["digit"]) for key in keys] == [
+        ("digit", 1, "4"),
+        ("digit", 1, "2"),
+    ]
+    lead_s = len(signals.on_line(burst("mdmf"))) / 8000 + 0.5
+    assert keys[0]["at_s"] == pytest.approx(lead_s, abs=0.005)
+
+
+def test_each_channel_is_heard_alone(tmp_path, capsys):
+    near = signals.on_line(signals.digits("7"), 20, lead_s=0.2)
+    far = signals.on_line(burst("number display"), 20)
+    pair = np.zeros((max(len(near), len(far)), 2), np.int16)
+    pair[: len(near), 0], pair[: len(far), 1] = near, far
+    path = tmp_path / "call.flac"
+    soundfile.write(path, pair, 8000, subtype="PCM_16")
+    found = hear(capsys, path)
+    assert [(each["kind"], each["channel"]) for each in found] == [("digit", 1), ("caller-id", 2)]
+    assert found[1]["standard"] == "number-display"
+
+
+@pytest.mark.parametrize(
+    ("country", "case", "is_heard"),
+    [
+        ("JP", "number display", True),
+        ("JP", "mdmf", False),
+        ("us", "mdmf", True),
+        ("US", "v23", False),
+        ("UK", "v23", True),
+        ("GB", "number display", False),
+    ],
+)
+def test_a_country_hears_its_own_standards(tmp_path, capsys, country, case, is_heard):
+    path = tmp_path / "line.wav"
+    soundfile.write(path, signals.on_line(burst(case), 20), 8000, subtype="PCM_16")
+    assert bool(hear(capsys, path, "--country", country)) == is_heard
+
+
+def test_for_people(tmp_path, capsys):
+    path = tmp_path / "line.wav"
+    soundfile.write(path, sound(), 8000, subtype="PCM_16")
+    assert main(["hear", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "5035551234 M ROSSI (bell202-mdmf)" in printed
+    soundfile.write(path, np.zeros(8000, np.int16), 8000, subtype="PCM_16")
+    assert main(["hear", str(path)]) == 0
+    assert "nothing was heard" in capsys.readouterr().out
+
+
+def test_what_cannot_be_heard_says_why(tmp_path, capsys):
+    path = tmp_path / "line.wav"
+    assert main(["hear", str(path)]) == 1
+    assert "line.wav" in capsys.readouterr().err
+    path.write_bytes(b"no sound")
+    assert main(["hear", str(path)]) == 1
+    assert "RIFF" in capsys.readouterr().err
+    soundfile.write(path, sound(), 8000, subtype="PCM_16")
+    assert main(["hear", str(path), "--country", "XX"]) == 2
+    assert "known: AT, AU" in capsys.readouterr().err
