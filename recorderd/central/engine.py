@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from recorderd.errors import RefusedError, StoreError, TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import ModuleType
 
 MEMORY_MB = 1024
 """What DuckDB takes, and a third more. It is for sorting RANGE_ROWS (compact.py), and for what
@@ -46,7 +45,7 @@ class Engine:
     """One connection, with a folder for what does not fit into memory."""
 
     def __init__(self, work: Path, memory_mb: int = MEMORY_MB) -> None:
-        self._connection = duckdb.connect(
+        self._connection = _duckdb().connect(
             config={
                 "memory_limit": f"{memory_mb}MB",
                 "temp_directory": str(work),
@@ -96,10 +95,22 @@ class Engine:
         self._connection.close()
 
 
+def _duckdb() -> ModuleType:
+    """The library; StoreError where it is not installed, as on a box."""
+    try:
+        import duckdb  # noqa: PLC0415  (only where it is used: the other commands go without it)
+    except ModuleNotFoundError:
+        raise StoreError(
+            "DuckDB is not installed, which compacts and searches: pip install 'recorderd[archive]'"
+        ) from None
+    module: ModuleType = duckdb
+    return module
+
+
 def _httpfs() -> Path:
     """The extension that reads over HTTP. RefusedError where it is not there, or not DuckDB's own."""
     spec = importlib.util.find_spec(EXTENSION_PACKAGE)
-    version = duckdb.__version__
+    version = _duckdb().__version__
     mend = f"`pip install 'duckdb-extension-httpfs=={version}'`, or 'recorderd[archive]' for both"
     if spec is None or not spec.submodule_search_locations:
         raise RefusedError(f"DuckDB's extension httpfs is not installed: {mend}")
@@ -123,6 +134,7 @@ def listed(texts: Sequence[str]) -> str:
 @contextmanager
 def _guarded() -> Iterator[None]:
     """Turn what DuckDB raises into our errors."""
+    duckdb = _duckdb()
     try:
         yield
     except duckdb.HTTPException as error:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recorderd.archive.layout import is_site
 from recorderd.central.compact import compact as compact_archive
 from recorderd.central.manifest import newest
 from recorderd.central.place import open_place
@@ -93,6 +94,11 @@ def search(options: argparse.Namespace) -> int:
 
 
 def _question(options: argparse.Namespace, zone: ZoneInfo) -> Question:
+    for name in options.site:
+        if not is_site(name):
+            raise UsageError(
+                f"--site {name!r}: no site has such a name, which has ASCII letters, digits and hyphens"
+            )
     keys: dict[str, AbstractSet[str]] = {}
     if options.search_keys is not None:
         if options.number is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -154,3 +156,21 @@ def test_sites_for_people_and_programs(office, capsys):
     assert office("sites", "--json") == 1
     found = {site["site"]: site["states"] for site in json.loads(capsys.readouterr().out)}
     assert found == {"osaka": [], "kobe": ["sick"], "nara": ["silent"]}
+
+
+@pytest.mark.parametrize("name", ["osaka/1", "osaka 1", "大阪", ""])
+def test_a_name_that_no_site_has_is_told(office, capsys, name):
+    assert office("search", "--site", name) == 2
+    assert "no site has such a name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compact", "search"])
+def test_without_duckdb_the_mend_is_told(office, capsys, monkeypatch, command):
+    monkeypatch.setitem(sys.modules, "duckdb", None)  # as where it is not installed
+    assert office(command) == 1
+    assert "pip install 'recorderd[archive]'" in capsys.readouterr().err
+
+
+def test_sites_and_verify_need_no_duckdb(office, capsys):
+    code = "import sys; sys.modules['duckdb'] = None; import recorderd.cli.archive"
+    subprocess.run([sys.executable, "-c", code], check=True)
