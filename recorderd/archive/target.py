@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from recorderd.disk import files
-from recorderd.errors import RefusedError
+from recorderd.errors import RefusedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +63,7 @@ class Target(Protocol):
         """Store an object, durable when this returns. ExistsError where one lies there.
 
         The archive, or we by reading it back, must have found it to have the content's SHA-256.
-        RefusedError where the content's own bytes do not have it; then nothing is stored.
+        StoreError where the content's own bytes do not have it; then nothing is stored.
         """
         ...
 
@@ -112,7 +112,7 @@ def content_of_file(path: Path, sha256: str) -> Content:
 
 def proven_blocks(content: Content) -> Iterator[bytes]:
     """The blocks of a content, the last one only when all of them are what was announced: a file
-    that was damaged since never becomes an object. RefusedError where they are not."""
+    that was damaged since never becomes an object. StoreError where they are not."""
     digest = hashlib.sha256()
     given, waiting = 0, b""
     for block in content.blocks():
@@ -124,10 +124,11 @@ def proven_blocks(content: Content) -> Iterator[bytes]:
             yield waiting
         waiting = block
     if given != content.size or digest.hexdigest() != content.sha256:
-        raise RefusedError(
-            f"what was to be put is not what its record says: it has {given} bytes and SHA-256 "
+        raise StoreError(
+            f"what was to be put is not what was recorded: it has {given} bytes and SHA-256 "
             f"{digest.hexdigest()[:16]}…, and not {content.size} bytes and {content.sha256[:16]}…; "
-            "nothing was stored: see what `recorderd verify` says of the call"
+            "nothing was stored. The disk may be failing: see what `recorderd verify` says of the "
+            "call, and restore the file from a copy"
         )
     if waiting:
         yield waiting

@@ -133,7 +133,6 @@ def _check(beat: dict[str, Any]) -> None:
     _require(all(type(each) is dict for each in _lines(beat)))
     queue = beat["queue"]
     _require(type(queue) is dict and type(queue["calls"]) is int and type(queue["parked"]) is int)
-    _require(isinstance(queue.get("bytes"), int | None))
     disk = {} if beat["disk"] is None else beat["disk"]
     _require(type(disk) is dict)
     _require(isinstance(disk.get("free_mb"), int | float | None))

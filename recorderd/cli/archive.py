@@ -16,6 +16,7 @@ from rich.table import Table
 
 from recorderd.archive.layout import is_site
 from recorderd.central.compact import compact as compact_archive
+from recorderd.central.engine import MEMORY_MB
 from recorderd.central.manifest import newest
 from recorderd.central.place import open_place
 from recorderd.central.search import Question
@@ -47,14 +48,15 @@ Call = dict[str, Any]
 def compact(options: argparse.Namespace) -> int:
     """Take what boxes have landed into the tables; 1 where something of it is wrong."""
     console = Console(stderr=True)
+    memory_mb = options.memory_mb or MEMORY_MB
     with closing(_place(options)) as place:
         if console.is_terminal:
             with console.status("compacting") as status:
                 report = compact_archive(
-                    place, options.work, tell=status.update, memory_mb=options.memory_mb
+                    place, options.work, tell=status.update, memory_mb=memory_mb
                 )
         else:
-            report = compact_archive(place, options.work, memory_mb=options.memory_mb)
+            report = compact_archive(place, options.work, memory_mb=memory_mb)
     for problem in report.problems[:PROBLEMS_SHOWN_MAX]:
         console.print(printable(str(problem)), soft_wrap=True, markup=False)
     more = len(report.problems) - PROBLEMS_SHOWN_MAX
@@ -288,8 +290,7 @@ def _queue(beat: dict[str, Any]) -> str:
     if not beat:
         return "-"
     queue = beat["queue"]
-    size = "" if queue.get("bytes") is None else f", {queue['bytes'] / 1e6:.0f} MB"
-    return f"{queue['calls']} calls{size}" if queue["calls"] else "none"
+    return f"{queue['calls']} calls" if queue["calls"] else "none"
 
 
 def _disk(beat: dict[str, Any]) -> str:

@@ -118,9 +118,8 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     compact.add_argument(
         "--memory-mb",
         type=_count,
-        default=1024,
         metavar="N",
-        help="for sorting (default: 1024)",
+        help="for sorting (default: enough for a month of 10 million calls)",
     )
     sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
     _time_zone(sites)

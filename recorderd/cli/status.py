@@ -11,13 +11,8 @@ from rich.table import Table
 
 from recorderd.config import find_config, load
 from recorderd.errors import StoreError
-from recorderd.runtime.statusfile import (
-    RECORDER_STALE_S,
-    STATUS,
-    UPLOAD,
-    UPLOADER_STALE_S,
-    read_status,
-)
+from recorderd.evidence.findings import counted
+from recorderd.runtime.statusfile import recorder_status, upload_status
 
 if TYPE_CHECKING:
     import argparse
@@ -27,9 +22,9 @@ if TYPE_CHECKING:
 def status(options: argparse.Namespace) -> int:
     """Show the state of each line; exit 1 while there is an alarm or nobody is recording."""
     config = load(find_config(options.config))
-    found = read_recorder_status(config.storage.directory)
+    found = recorder_status(config.storage.directory)
     if config.archive is not None:
-        found["upload"] = read_upload_status(config.storage.directory)
+        found["upload"] = _upload_status(config.storage.directory)
         found["alarms"] += [f"archive: {text}" for text in found["upload"]["alarms"]]
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
@@ -38,15 +33,10 @@ def status(options: argparse.Namespace) -> int:
     return 1 if found["alarms"] else 0
 
 
-def read_recorder_status(directory: Path) -> dict[str, Any]:
-    """status.json of a state directory. Raises StoreError."""
-    return read_status(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run")
-
-
-def read_upload_status(directory: Path) -> dict[str, Any]:
-    """upload.json of a state directory; an alarm in its place where the uploader keeps none."""
+def _upload_status(directory: Path) -> dict[str, Any]:
+    """How the uploader is doing; an alarm in its place where it tells nothing."""
     try:
-        return read_status(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
+        return upload_status(directory)
     except StoreError as error:
         return {"alarms": [str(error)]}
 
@@ -95,7 +85,7 @@ def disk_line(disk: dict[str, Any]) -> str:
 
 def upload_line(upload: dict[str, Any]) -> str:
     """What of the calls is in the archive, and what is not."""
-    words = [f"archive: {upload['doing']}", f"{upload['waiting']} calls waiting"]
+    words = [f"archive: {upload['doing']}", f"{counted(upload['waiting'], 'call')} waiting"]
     if upload["oldest_at"]:
         words.append(f"the oldest since {upload['oldest_at'][:16].replace('T', ' ')}Z")
     if upload["last_upload_at"]:

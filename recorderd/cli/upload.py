@@ -16,6 +16,7 @@ from recorderd.archive.places import open_target
 from recorderd.config import find_config, load
 from recorderd.disk import files
 from recorderd.errors import ConfigError
+from recorderd.evidence.findings import counted
 from recorderd.runtime.clock import SystemClock
 from recorderd.runtime.logs import set_up_logging
 from recorderd.runtime.watchdog import ServiceManager
@@ -51,7 +52,7 @@ def upload(options: argparse.Namespace) -> int:
 def _serve(config: Config, stop: threading.Event) -> int:
     manager = ServiceManager()
     with _uploader(config, stop, lambda _report: None) as uploader:
-        manager.ready(f"uploading to {config.archive.url}" if config.archive else "")
+        manager.ready("uploading")
         uploader.serve()
         manager.stopping()
     return 0
@@ -62,7 +63,8 @@ def _once(config: Config, stop: threading.Event) -> int:
     with _progress(console) as tell, _uploader(config, stop, tell) as uploader:
         report = uploader.once()
     state = report.queue
-    print(f"{report.uploaded} calls uploaded, {state.waiting} waiting, {state.parked} parked")
+    uploaded = counted(report.uploaded, "call")
+    print(f"{uploaded} uploaded, {state.waiting} waiting, {state.parked} parked")
     if report.trouble is not None:
         print(f"nothing more is uploaded now: {report.trouble}")
     for reason in state.reasons:

@@ -87,17 +87,18 @@ def _archive_judges(
         ])
     if options.checkpoint:
         raise UsageError("--checkpoint goes with a whole store, and not with --archive")
-    # Only here, so that a box without an archive loads none of it.
-    from recorderd.archive.places import open_target  # noqa: PLC0415
-    from recorderd.central.ownbox import verify_archived, verify_archived_call  # noqa: PLC0415
+    from recorderd.archive.places import open_target  # noqa: PLC0415  (a box may have no archive)
+    from recorderd.central import ownbox  # noqa: PLC0415  (as above)
 
     target = opened.enter_context(closing(open_target(config.archive)))
     directory, fingerprint = config.storage.directory, parse_fingerprint(options.fingerprint)
     if options.all:
-        return [partial(verify_archived, directory, config.site.name, target, fingerprint)]
+        return [partial(ownbox.verify_archived, directory, config.site.name, target, fingerprint)]
     folders = [_call(options, name)[1] for name in options.what]
     return [
-        partial(verify_archived_call, directory, config.site.name, folder, target, fingerprint)
+        partial(
+            ownbox.verify_archived_call, directory, config.site.name, folder, target, fingerprint
+        )
         for folder in folders
     ]
 

@@ -25,7 +25,17 @@ UPLOADER_STALE_S = 900
 READS_MAX = 5
 
 
-def read_status(path: Path, who: str, stale_s: int, start: str) -> dict[str, Any]:
+def recorder_status(directory: Path) -> dict[str, Any]:
+    """status.json of a state directory. Raises StoreError."""
+    return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run")
+
+
+def upload_status(directory: Path) -> dict[str, Any]:
+    """upload.json of a state directory. Raises StoreError."""
+    return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
+
+
+def _read(path: Path, who: str, stale_s: int, start: str) -> dict[str, Any]:
     """A status file, with an alarm of its own when `who` has not written it for `stale_s` seconds.
 
     `start` is the command that starts it. Raises StoreError.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -94,7 +93,6 @@ class Carrier:
         try:
             return deposit(target, piece.key, self._pace.paced(piece.content))
         except RefusedError as error:
-            _check_own(call, piece)
             raise RefusedError(_without_name(error, call, piece)) from None
         except TryAgainError as error:
             raise TryAgainError(_without_name(error, call, piece), error.retry_after_s) from None
@@ -102,21 +100,9 @@ class Carrier:
             raise StoreError(_without_name(error, call, piece)) from None
 
 
-def _check_own(call: Waiting, piece: Piece) -> None:
-    """Before the archive is blamed: whether our own file is what it should be. Raises StoreError."""
-    digest = hashlib.sha256()
-    for block in piece.content.blocks():
-        digest.update(block)
-    if digest.hexdigest() != piece.content.sha256:
-        raise StoreError(
-            f"call {call.id}: {piece.label} on this box is not what was recorded (`recorderd verify "
-            f"{call.id[:8]}` tells more): the disk may be failing; restore the file from a copy"
-        )
-
-
 def _without_name(error: ArchiveError | StoreError, call: Waiting, piece: Piece) -> str:
     """What went wrong, without the file's name, in which the caller's number stands."""
     text = str(error)
     for name in (piece.name, quote(piece.name), quote(piece.name, safe="")):
         text = text.replace(name, piece.label)
-    return f"call {call.id}: {text}"
+    return f"call {call.id}: {piece.label}: {text}"

@@ -16,7 +16,7 @@ from recorderd.archive.layout import chain_key
 from recorderd.archive.target import content_of_bytes
 from recorderd.core import chain
 from recorderd.core.chain import Head
-from recorderd.disk.layout import LEDGER
+from recorderd.disk.layout import LEDGER, TIMESTAMPS
 from recorderd.errors import RefusedError
 from recorderd.store.ledger import chain_names
 from recorderd.upload.follow import durable_lines
@@ -41,7 +41,7 @@ def send_chains(directory: Path, site: str, queue: Queue, target: Target) -> dic
     return {
         name: _send_chain(directory, site, name, queue, target)
         for name in chain_names(directory / LEDGER)
-        if name != "timestamps"
+        if name != TIMESTAMPS
     }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from recorderd import __version__
 from recorderd.core.chain import utc
 from recorderd.errors import StoreError
-from recorderd.runtime.statusfile import RECORDER_STALE_S, STATUS, UPLOAD, read_status
+from recorderd.runtime.statusfile import UPLOAD, recorder_status
 from recorderd.units import iso
 
 if TYPE_CHECKING:
@@ -129,6 +129,6 @@ def heartbeat(
 def _recorder_status(directory: Path) -> dict[str, Any]:
     """status.json; an alarm in its place where the recorder keeps none."""
     try:
-        return read_status(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run")
+        return recorder_status(directory)
     except StoreError as error:
         return {"alarms": [str(error)]}

@@ -22,7 +22,8 @@ from zoneinfo import ZoneInfo
 from recorderd import __version__
 from recorderd.archive.layout import heartbeat_key
 from recorderd.core.chain import utc
-from recorderd.disk.layout import LEDGER
+from recorderd.disk import files
+from recorderd.disk.layout import ERASED, LEDGER
 from recorderd.errors import ArchiveError, RefusedError, StoreError, TryAgainError
 from recorderd.store.ledger import RECORDER, open_uploader_ledger
 from recorderd.store.receipts import write_receipt
@@ -239,7 +240,7 @@ class Uploader:
         """Whether there is more to do at once. Raises ArchiveError and StoreError."""
         mark = self._directory / RETRY_MARK
         if mark.exists():
-            mark.unlink()
+            files.remove_durable(mark)
             log.info("%d parked calls are tried again", self._queue.unpark())
         follow(self._directory, self._queue)
         local = to_datetime(self._clock.reading().wall, self._zone)
@@ -380,7 +381,7 @@ class Uploader:
         parcel = carried.parcel
         call_id, date = parcel.call.id, parcel.row["date"]
         if parcel.is_erased:
-            (tombstone,) = (piece for piece in parcel.pieces if piece.name == "erased.json")
+            (tombstone,) = (piece for piece in parcel.pieces if piece.name == ERASED)
             sha256 = tombstone.content.sha256
             self._ledger.append(
                 "erasure-uploaded", call=call_id, date=date, tombstone_sha256=sha256

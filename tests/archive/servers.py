@@ -119,7 +119,7 @@ def seaweed(tmp_path_factory) -> Seaweed:
 @contextmanager
 def run_seaweed(folder: Path):
     """A SeaweedFS in this folder, ready, until the block ends."""
-    ports = dict(zip(("s3", "master", "volume", "filer"), _port_pairs(4), strict=True))
+    ports = dict(zip(("s3", "master", "volume", "filer"), port_pairs(4), strict=True))
     admin, site, locking = (
         Keys(f"{name}-key", f"{name}-secret") for name in ("admin", "site", "locking")
     )
@@ -139,7 +139,7 @@ def run_seaweed(folder: Path):
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=grown)
     server = Seaweed(f"http://127.0.0.1:{ports['s3']}", admin, site, locking, process)
     try:
-        _wait_for_seaweed(server)
+        wait_for_seaweed(server)
         _sync_each_object(ports["master"])
         server.new_bucket(BUCKET, lock=True, default_lock_days=1)
         yield server
@@ -197,7 +197,7 @@ def weed() -> str:
     return found
 
 
-def _port_pairs(count: int) -> list[int]:
+def port_pairs(count: int) -> list[int]:
     """Free ports whose gRPC sisters, 10,000 above, are free too, all below the ephemeral ones."""
     found: list[int] = []
     while len(found) < count:
@@ -214,7 +214,7 @@ def _is_free(port: int) -> bool:
     return False
 
 
-def _wait_for_seaweed(server: Seaweed) -> None:
+def wait_for_seaweed(server: Seaweed) -> None:
     """Until an object can be put: the gateway answers before there is a volume to write to."""
     until = time.monotonic() + READY_S_MAX
     while time.monotonic() < until:
@@ -223,7 +223,7 @@ def _wait_for_seaweed(server: Seaweed) -> None:
             server.request("PUT", "ready")
             if server.request("PUT", "ready/ready", body=b"ready").status == 200:
                 return
-        time.sleep(0.1)
+        time.sleep(0.1)  # of a process outside, which tells nobody
     pytest.fail("SeaweedFS did not get ready; see the file output in its folder")
 
 
@@ -263,7 +263,7 @@ def run_sshd(folder: Path):
     keys = {name: new_key(folder / name) for name in ("host", "client")}
     rsa = new_key(folder / "host_rsa", "rsa")
     Path("/run/sshd").mkdir(exist_ok=True)
-    port = _port_pairs(1)[0]
+    port = port_pairs(1)[0]
     accepted = Path(tempfile.mkdtemp(prefix="sshd-keys-"))  # which the user who logs in must reach
     accepted.chmod(0o755)
     shutil.copy(folder / "client.pub", accepted)
@@ -298,5 +298,5 @@ def _wait_for_sshd(port: int, process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as link:
             if link.recv(4) == b"SSH-":
                 return
-        time.sleep(0.05)
+        time.sleep(0.05)  # as above
     pytest.fail("sshd did not get ready; see the file output in its folder")

@@ -126,7 +126,7 @@ def test_bytes_that_are_not_what_was_announced_are_not_stored(place, target, siz
         for start in range(0, len(found), BLOCK_BYTES):
             yield found[start : start + BLOCK_BYTES]
 
-    with pytest.raises(RefusedError, match="is not what its record says"):
+    with pytest.raises(StoreError, match="is not what was recorded"):
         target.put(KEY, Content(size, sha256(data).hexdigest(), blocks))
     assert target.look(KEY) is None
     assert place.stored("") == 0

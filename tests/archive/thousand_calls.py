@@ -34,36 +34,28 @@ from recorderd.store.ledger import RECORDER, Ledger
 from recorderd.store.signing import load_device_key
 from recorderd.upload.uploader import RETRY_MARK
 from tests.archive.faultproxy import CutAnswer, CutRequest, FaultProxy, Say
-from tests.archive.servers import _wait_for_seaweed, run_seaweed
+from tests.archive.servers import run_seaweed, wait_for_seaweed
 from tests.store.calls import READING, SITE
 from tests.store.shelf import shelve
+from tests.upload.box import OFFICE
 
-CONFIG = """
-[site]
-name = "{site}"
-country = "JP"
-time_zone = "Asia/Tokyo"
-[storage]
-directory = "{directory}"
-[[line]]
-name = "front"
-[line.audio]
-driver = "sim"
-[line.hook]
-driver = "sim"
-[simulation]
-script = "office-day.line"
-[archive]
-url = "s3://{bucket}/offices"
-endpoint = "{endpoint}"
-credentials = "{credentials}"
-limit_kb_s = {limit_kb_s}
+CONFIG = f"""{OFFICE}[archive]
+url = "s3://{{bucket}}/offices"
+endpoint = "{{endpoint}}"
+credentials = "{{credentials}}"
+limit_kb_s = {{limit_kb_s}}
 """
 
 LASTS_S = 90
 """At the limit's pace all calls take so long, so that some are left for each kind of trouble."""
 
 STAGE_S_MAX = 240
+
+FULL_DISK = ("We encountered an internal error", "does not answer in time")
+"""What comes of it at the uploader, in the server's own words, which are not the proxy's, and in ours."""
+
+MET_S_MAX = 90
+"""Within which the uploader meets a trouble that is there: an answer that never comes takes it a minute."""
 
 SETTLES_S = 180
 """A server whose disk was full takes its time to write again."""
@@ -206,6 +198,7 @@ class Run:
         lasts_s = LASTS_S / 6 if short else LASTS_S
         self.box = Box(folder, calls, self.chance, lasts_s=lasts_s)
         self.trouble = Trouble(self.chance)
+        self.met: dict[str, str | None] = {}  # what the uploader told of each trouble
 
     def go(self) -> bool:
         with (
@@ -242,9 +235,19 @@ class Run:
                 self.box.start()
             if self.box.state().get("parked"):
                 self.box.say_again()
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # of a process outside, which tells nobody
         took_s = time.monotonic() - began
         print(f"{name}: {self.box.receipts()} of {self.calls} after {took_s:.0f} s", flush=True)
+
+    def trouble_of(self, *words: str) -> str | None:
+        """What the uploader tells, with one of the words, when it has met a trouble; None: it has not."""
+        began, path = time.time(), self.box.directory / "upload.json"
+        while time.time() - began < MET_S_MAX:
+            told = self.box.state().get("trouble")
+            if told and any(each in told for each in words) and path.stat().st_mtime > began:
+                return str(told)
+            time.sleep(POLL_S)  # of a process outside, which tells nobody
+        return None
 
     def hit(self, share: float) -> None:
         self.trouble.share = share
@@ -252,7 +255,7 @@ class Run:
     def kill_again_and_again(self) -> None:
         for _ in range(max(4, self.calls // 40)):
             self.box.start() if self.box.process is None else None
-            time.sleep(self.chance.uniform(0.6, 2.0))
+            time.sleep(self.chance.uniform(0.6, 2.0))  # a kill comes at any moment
             self.box.kill()
         self.box.start()
 
@@ -261,11 +264,11 @@ class Run:
         for _ in range(2):
             server.process.kill()
             server.process.wait()
-            time.sleep(2)
+            time.sleep(2)  # the server is away for a while
             server.process = subprocess.Popen(
                 server.process.args, stdout=self.box.log, stderr=self.box.log, cwd=self.disk
             )
-            _wait_for_seaweed(server)
+            wait_for_seaweed(server)
 
     def fill_disk(self) -> None:
         self.trouble.share = 0.0
@@ -278,8 +281,7 @@ class Run:
                     file.flush()
                 except OSError:
                     break
-        time.sleep(12)
-        self.full_state = self.box.state()
+        self.met["full disk"] = self.trouble_of(*FULL_DISK)
         filler.unlink(missing_ok=True)
 
     def rotate(self, server: object) -> None:
@@ -287,15 +289,13 @@ class Run:
         self.box.kill()
         self.box.give_key("admin-key", "not-the-secret")
         self.box.start()
-        time.sleep(6)
-        self.refused_state = self.box.state()
+        self.met["other key"] = self.trouble_of("SignatureDoesNotMatch")
         self.box.give_key(server.admin.access_key, server.admin.secret_key)
 
     def skew(self) -> None:
         self.box.kill()
         self.box.start("faketime", "-f", "-2h")
-        time.sleep(8)
-        self.skewed_state = self.box.state()
+        self.met["wrong clock"] = self.trouble_of("RequestTimeTooSkewed")
         self.box.kill()
         self.box.start()
 
@@ -330,15 +330,15 @@ class Run:
             f"uploader killed {self.box.kills} times, told to try again {self.box.retries} times; on "
             f"the way {self.trouble.faults}"
         )
-        print(f"full disk: {self.full_state.get('trouble')}")
-        print(f"other key: {self.refused_state.get('trouble')}")
-        print(f"wrong clock: {self.skewed_state.get('trouble')}")
+        for name, told in self.met.items():
+            print(f"{name}: {told}")
         print(
             f"{self.calls} calls, {keys} objects in {versions} versions: {lost} lost, {wrong} wrong, "
             f"{versions - keys} written twice, {receipts_without} receipts without their object; "
             f"`recorderd upload --once` ends with {code}"
         )
-        return not (lost or wrong or receipts_without or versions - keys or code)
+        is_met = all(told is not None for told in self.met.values())
+        return is_met and not (lost or wrong or receipts_without or versions - keys or code)
 
 
 def versions_in(server: object, bucket: str, prefix: str) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from recorderd.archive.places import open_target
 from recorderd.archive.sigv4 import Keys
 from recorderd.config import load
-from tests.archive.servers import Seaweed, _port_pairs, _wait_for_seaweed, identities, weed
+from tests.archive.servers import Seaweed, identities, port_pairs, wait_for_seaweed, weed
 from tests.archive.thousand_calls import Box
 from tests.store.calls import SITE
 
@@ -34,7 +34,7 @@ class Cluster:
     def __init__(self, folder: Path, running: ExitStack) -> None:
         self.folder = folder
         self._running = running
-        master, filer, self.s3, *volumes = _port_pairs(6)
+        master, filer, self.s3, *volumes = port_pairs(6)
         self.admin = Keys("admin-key", "admin-secret")
         config = folder / "s3.json"
         config.write_text(
@@ -64,7 +64,7 @@ class Cluster:
         self.server = Seaweed(
             f"http://127.0.0.1:{self.s3}", self.admin, self.admin, self.admin, process
         )
-        _wait_for_seaweed(self.server)
+        wait_for_seaweed(self.server)
 
     def _start(self, kind: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [weed(), f"-logdir={self.folder}", kind, "-ip=127.0.0.1", *arguments]
@@ -107,7 +107,7 @@ def main() -> int:
             box.start()
             killed_at = _kill_one_halfway(box, cluster, options.calls, began)
             while box.receipts() < options.calls and time.monotonic() - began < SECONDS_MAX:
-                time.sleep(0.05)
+                time.sleep(0.05)  # of a process outside, which tells nobody
             took_s = time.monotonic() - began
             trouble = box.state().get("trouble")
             box.kill()
@@ -125,7 +125,7 @@ def main() -> int:
 
 def _kill_one_halfway(box: Box, cluster: Cluster, calls: int, began: float) -> int:
     while box.receipts() < calls // 2 and time.monotonic() - began < SECONDS_MAX:
-        time.sleep(0.02)
+        time.sleep(0.02)  # as above
     cluster.volumes[0].kill()
     return box.receipts()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from recorderd.archive.layout import landing_key
@@ -9,9 +10,9 @@ from recorderd.archive.posixfs import MARKER, FolderTarget
 from recorderd.archive.rows import pack, utc
 from recorderd.archive.target import content_of_bytes
 from recorderd.central.place import Place
-from recorderd.config.values import Archive
 from recorderd.core.numbers import narrow_key
 from recorderd.errors import RefusedError
+from tests.upload.box import ARCHIVE
 
 NOW = datetime(2026, 7, 20, 12, 0, tzinfo=UTC)
 
@@ -61,20 +62,7 @@ def refuse_removals(_count, name):
 
 
 def place_of(folder, target=None):
-    archive = Archive(
-        url=f"file://{folder}",
-        endpoint="",
-        region="us-east-1",
-        credentials=None,
-        ca_file=None,
-        host_key="",
-        lock_days=0,
-        lock_mode="governance",
-        order="oldest-first",
-        limit_kb_s=0,
-        hours="",
-        timestamp_url="",
-    )
+    archive = replace(ARCHIVE, url=f"file://{folder}")
     return Place(target or folder_target(folder), archive)
 
 

@@ -28,7 +28,7 @@ def a_beat(name="osaka", age_s=60, **changed):
         "device_fingerprint": "f" * 64,
         "clock_synchronised": True,
         "lines": {"front": line},
-        "queue": {"calls": 0, "bytes": 0, "oldest_at": None, "parked": 0},
+        "queue": {"calls": 0, "oldest_at": None, "parked": 0},
         "disk": {"free_mb": 9000, "used_mb_per_day": 40, "full_on": "2027-01-01"},
         "alarms": [],
         "heads": {"recorder": {"entries": 7, "hash": "a" * 64}},
@@ -51,7 +51,7 @@ def the_site(top, beat):
 
 
 def queue(**changed):
-    return {"calls": 9, "bytes": None, "oldest_at": None, "parked": 0, **changed}
+    return {"calls": 9, "oldest_at": None, "parked": 0, **changed}
 
 
 HOUR = 3600

@@ -26,6 +26,24 @@ from tests.upload.memory import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+OFFICE = """
+[site]
+name = "{site}"
+country = "JP"
+time_zone = "Asia/Tokyo"
+[storage]
+directory = "{directory}"
+[[line]]
+name = "front"
+[line.audio]
+driver = "sim"
+[line.hook]
+driver = "sim"
+[simulation]
+script = "office-day.line"
+"""
+"""A configuration of one simulated line, for a state directory that is there."""
+
 ARCHIVE = Archive(
     url="memory://archive",
     endpoint="",

@@ -15,23 +15,7 @@ import pytest
 from recorderd.cli.main import main
 from recorderd.upload.uploader import RETRY_MARK
 from tests.store.calls import SITE
-
-CONFIG = """
-[site]
-name = "{site}"
-country = "JP"
-time_zone = "Asia/Tokyo"
-[storage]
-directory = "{directory}"
-[[line]]
-name = "front"
-[line.audio]
-driver = "sim"
-[line.hook]
-driver = "sim"
-[simulation]
-script = "office-day.line"
-"""
+from tests.upload.box import OFFICE
 
 ARCHIVE = """
 [archive]
@@ -47,7 +31,7 @@ def office(make_box, tmp_path):
     box.folder.mkdir()
     (box.folder / "recorderd-archive").touch()
     box.config = tmp_path / "recorderd.toml"
-    text = CONFIG.format(site=SITE.name, directory=box.directory)
+    text = OFFICE.format(site=SITE.name, directory=box.directory)
     box.config.write_text(text + ARCHIVE.format(folder=box.folder))
     return box
 
@@ -95,7 +79,7 @@ def test_status_misses_an_uploader_that_never_ran(office, capsys):
 
 
 def test_without_an_archive_in_the_configuration(office, capsys):
-    office.config.write_text(CONFIG.format(site=SITE.name, directory=office.directory))
+    office.config.write_text(OFFICE.format(site=SITE.name, directory=office.directory))
     assert run(office, "upload") == 78
     assert "no table headed [archive]" in capsys.readouterr().err
 

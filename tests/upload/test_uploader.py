@@ -225,7 +225,7 @@ def test_a_file_that_is_not_what_was_recorded_is_called_so(make_box):
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     report = box.upload()
     assert (report.uploaded, report.queue.parked) == (1, 1)
-    assert "segment 1 on this box is not what was recorded" in report.queue.reasons[0]
+    assert "segment 1: what was to be put is not what was recorded" in report.queue.reasons[0]
     assert not (folder / "receipt.json").exists()
 
 
