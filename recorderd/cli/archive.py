@@ -27,6 +27,7 @@ from recorderd.cli.verify import parse_fingerprint, print_judgement, printable, 
 from recorderd.config import find_config, load_archive
 from recorderd.core.numbers import search_keys
 from recorderd.errors import StoreError, UsageError
+from recorderd.evidence.findings import counted
 from recorderd.seal.searchkey import hashed, read_key_file
 from recorderd.units import NS_PER_S
 
@@ -246,18 +247,18 @@ def sites(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([site.as_json() for site in found], ensure_ascii=False, indent=1))
     else:
-        _print_sites(found, _zone(options.time_zone), Console())
+        _print_sites(found, now, Console())
     return 0 if all(site.is_ok for site in found) else 1
 
 
-def _print_sites(found: list[Site], zone: ZoneInfo, console: Console) -> None:
+def _print_sites(found: list[Site], now: datetime, console: Console) -> None:
+    """A row for each box; what is wrong stands below, where it has the whole width."""
     if not found:
         console.print("no site has sent a heartbeat")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("site", "state", "version", "seen", "last recordings", "waiting", "disk"):
-        table.add_column(name, no_wrap=name in {"site", "state", "version"})
-    table.add_column("what is wrong", overflow="fold")
+        table.add_column(name, no_wrap=name != "last recordings")
     for site in found:
         beat = site.heartbeat
         cells = (
@@ -265,24 +266,28 @@ def _print_sites(found: list[Site], zone: ZoneInfo, console: Console) -> None:
             ", ".join(site.states) or "ok",
             beat.get("version", "-"),
             "never" if site.age_s is None else f"{_age(site.age_s)} ago",
-            _recordings(beat, zone),
+            _recordings(beat, now),
             _queue(beat),
             _disk(beat),
-            "; ".join(site.reasons),
         )
         style = None if site.is_ok else "red"
         table.add_row(*(escape(printable(cell)) for cell in cells), style=style)
     console.print(table)
+    for site in found:
+        for reason in site.reasons:
+            text = f"{site.name}: {printable(reason)}"
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
     bad = sum(not site.is_ok for site in found)
-    console.print(f"{len(found)} sites, {bad} of them not ok")
+    console.print(f"{counted(len(found), 'site')}, {bad} not ok")
 
 
-def _recordings(beat: dict[str, Any], zone: ZoneInfo) -> str:
-    """Each line with its last good recording."""
+def _recordings(beat: dict[str, Any], now: datetime) -> str:
+    """Each line with the age of its last good recording."""
     words = []
     for name, line in beat.get("lines", {}).items():
         at = line["last_recording_at"]
-        words.append(f"{name} {_shown(at, zone) if at else 'none yet'}")
+        age_s = (now - datetime.fromisoformat(at)).total_seconds() if at else 0.0
+        words.append(f"{name} {_age(max(0.0, age_s))} ago" if at else f"{name} none yet")
     return ", ".join(words) or "-"
 
 

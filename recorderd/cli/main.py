@@ -121,9 +121,7 @@ def _archive(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="N",
         help="for sorting (default: enough for a month of 10 million calls)",
     )
-    sites = _command(kinds, "sites", "how all boxes are", "archive", "sites")
-    _time_zone(sites)
-    _json(sites)
+    _json(_command(kinds, "sites", "how all boxes are", "archive", "sites"))
     verify = _command(kinds, "verify", "what is proven of a site's copies", "archive", "verify")
     verify.add_argument("--site", required=True, metavar="S", help="the site's name")
     verify.add_argument(

@@ -142,17 +142,22 @@ def test_an_archive_over_sftp_is_searched_where_it_lies(top, capsys):
     assert "run this on the server itself" in capsys.readouterr().err
 
 
-def test_sites_for_people_and_programs(office, capsys):
+def test_sites_for_people_and_programs(office, capsys, monkeypatch):
     at = datetime.now(UTC)
     well = a_beat("osaka", at=(at - timedelta(minutes=5)).isoformat())
     office.target.replace(heartbeat_key("osaka"), json.dumps(well).encode())
     assert office("sites") == 0
-    assert "1 sites, 0 of them not ok" in capsys.readouterr().out
+    assert "1 site, 0 not ok" in capsys.readouterr().out
     land(office.target, [a_row("c1", site="nara")])
     office("compact")
     sick = {**well, "site": "kobe", "alarms": ["the card of line front is gone"]}
     office.target.replace(heartbeat_key("kobe"), json.dumps(sick).encode())
     capsys.readouterr()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert office("sites") == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "kobe: the card of line front is gone" in told
+    assert told[-1] == "3 sites, 2 not ok"
     assert office("sites", "--json") == 1
     found = {site["site"]: site["states"] for site in json.loads(capsys.readouterr().out)}
     assert found == {"osaka": [], "kobe": ["sick"], "nara": ["silent"]}
