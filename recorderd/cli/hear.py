@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recorderd.config.profiles import load_profile
+from recorderd.dsp.health import SECONDS_MIN, HealthMeter, findings
 from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard
 from recorderd.dsp.spectrum import RATE_HZ
 from recorderd.errors import ConfigError, UsageError
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from recorderd.dsp.health import LineHealth
+
 
 def hear(options: argparse.Namespace) -> int:
-    """List caller IDs and digits, by time."""
-    found = listen(options.file, standards_of(options.country))
+    """List caller IDs and digits, by time; of two channels also what is wrong with the line."""
+    meter = HealthMeter() if describe(options.file).channels == 2 and not options.json else None
+    found = listen(options.file, standards_of(options.country), meter)
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        print_heard(found, Console())
+        return 0
+    console = Console()
+    print_heard(found, console)
+    if meter is not None:
+        print_findings(meter.measure(), console)
     return 0
 
 
@@ -44,13 +51,20 @@ def standards_of(country: str | None) -> tuple[str, ...]:
     return tuple(standard for standard in STANDARDS if standard.startswith(kinds))
 
 
-def listen(path: Path, standards: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Everything heard in a WAV or FLAC file of any rate, in order; channels count from 1."""
+def listen(
+    path: Path, standards: tuple[str, ...], meter: HealthMeter | None = None
+) -> list[dict[str, Any]]:
+    """Everything heard in a WAV or FLAC file of any rate, in order; channels count from 1.
+
+    `meter` is given the same sound, which then has two channels: near, far.
+    """
     sound = describe(path)
     ears = [Ear(standards) for _ in range(sound.channels)]
     found: list[dict[str, Any]] = []
     for block in _at_8_khz(path, sound.rate_hz, sound.channels):
         samples = np.frombuffer(block, np.int16).reshape(-1, sound.channels)
+        if meter is not None:
+            meter.feed(samples)
         for channel, ear in enumerate(ears):
             found += _listed(ear.feed(samples[:, channel]), channel + 1)
     for channel, ear in enumerate(ears):
@@ -108,3 +122,14 @@ def _in_words(each: dict[str, Any]) -> str:
     who = each["number"] or each["absence"] or "number unknown"
     name = f" {each['name']}" if each["name"] else ""
     return f"{who}{name} ({each['standard']})"
+
+
+def print_findings(health: LineHealth, console: Console) -> None:
+    """What is wrong with the line; channel 1 is near, 2 is far, as in every recording."""
+    found = findings(health)
+    for each in found:
+        console.print(f"line: {each.text}", markup=False, highlight=False, soft_wrap=True)
+    if not found:
+        well = f"nothing wrong was found in {health.seconds} s of sound"
+        short = f"too short to judge: {health.seconds} s, and {SECONDS_MIN} s are needed"
+        console.print("line:", well if health.seconds >= SECONDS_MIN else short, highlight=False)

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from recorderd.cli.main import main
-from tests.dsp import signals
+from tests.dsp import lines, signals
 from tests.dsp.conversation import resampled
 from tests.dsp.test_fsk import burst
 
@@ -106,3 +106,24 @@ def test_what_cannot_be_heard_says_why(tmp_path, capsys):
     soundfile.write(path, sound(), 8000, subtype="PCM_16")
     assert main(["hear", str(path), "--country", "XX"]) == 2
     assert "known: AT, AU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda far, near: far, "line: nothing wrong was found in 30 s of sound"),
+        (lambda far, near: near, "line: the far channel is a copy of the near one: the sound card"),
+        (lambda far, near: 0 * far, "line: the far channel holds no sound at all"),
+    ],
+)
+def test_two_channels_are_judged_as_a_line(tmp_path, capsys, change, expected):
+    pair = lines.echoed(lines.talk()) + lines.noise((30 * 8000, 2), -62)
+    pair[:, 1] = change(pair[:, 1], pair[:, 0])
+    path = tmp_path / "call.flac"
+    soundfile.write(path, lines.sampled(pair), 8000, subtype="PCM_16")
+    assert hear(capsys, path) == []  # the list for machines is as it was
+    assert main(["hear", str(path)]) == 0
+    assert expected in capsys.readouterr().out
+    soundfile.write(path, lines.sampled(pair[:32000]), 8000, subtype="PCM_16")
+    assert main(["hear", str(path)]) == 0
+    assert "line: too short to judge: 4 s, and 5 s are needed" in capsys.readouterr().out
