@@ -7,7 +7,8 @@ from dataclasses import fields
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
-from recorderd.core.profile import CallerIdKind, Profile
+from recorderd.config.tones import read_tones, tone_problems, tones_of_all
+from recorderd.core.profile import CallerIdKind, Profile, Tone
 from recorderd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _ALIASES = {"UK": "GB"}  # what people write for the United Kingdom
 _TIMES = tuple(
-    field.name for field in fields(Profile) if field.name not in {"country", "caller_id"}
+    field.name for field in fields(Profile) if field.name not in {"country", "caller_id", "tones"}
 )
 _ORDERS = (
     ("bounce_ms", "pulse_max_ms"),
@@ -47,6 +48,11 @@ def load_profile(country: str) -> Profile:
     return parse_profile(text, code)
 
 
+def every_tone() -> tuple[Tone, ...]:
+    """The tones of all countries, for sound from a country that is not known."""
+    return tones_of_all(load_profile(country).tones for country in countries())
+
+
 def parse_profile(text: str, country: str) -> Profile:
     """A profile file's text as values; raises ConfigError with every problem in it."""
     try:
@@ -56,7 +62,8 @@ def parse_profile(text: str, country: str) -> Profile:
     problems = _problems(table, country)
     if problems:
         raise ConfigError([f"profile {country}: {problem}" for problem in problems])
-    return Profile(**{**table, "caller_id": tuple(table["caller_id"])})
+    lists = {"caller_id": tuple(table["caller_id"]), "tones": read_tones(table["tones"])}
+    return Profile(**{**table, **lists})
 
 
 def _folder() -> Traversable:
@@ -64,7 +71,7 @@ def _folder() -> Traversable:
 
 
 def _problems(table: dict[str, Any], country: str) -> list[str]:
-    known = {"country", "caller_id", *_TIMES}
+    known = {"country", "caller_id", "tones", *_TIMES}
     problems = [f"{key}: unknown key" for key in table if key not in known]
     if table.get("country") != country:
         problems.append(f'country: must be "{country}", as the file is named')
@@ -78,7 +85,7 @@ def _problems(table: dict[str, Any], country: str) -> list[str]:
     if not _is_caller_id(table.get("caller_id")):
         kinds = ", ".join(get_args(CallerIdKind))
         problems.append(f"caller_id: must be a list of one or more of {kinds}")
-    return problems
+    return problems + tone_problems(table.get("tones"))
 
 
 def _is_caller_id(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What differs from country to country in hook, ring and caller ID, as plain values.
+"""What differs from country to country in hook, ring, caller ID and tones, as plain values.
 
 The values are data (`recorderd/data/profiles/*.toml`), each with its source beside it; this file
 says what each one means. Times are milliseconds.
@@ -12,10 +12,33 @@ from typing import Literal
 CallerIdKind = Literal["bell202", "v23", "number-display", "dtmf"]
 """FSK of Bell 202 or ITU-T V.23, Japan's framing over V.23, DTMF digits."""
 
+ToneKind = Literal["dial", "ringback", "busy", "congestion", "call-waiting", "special-information"]
+"""What an exchange says in tones, named as in ITU-T E.182; congestion is also called reorder, and
+special information that a number cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """One call progress tone.
+
+    Its frequencies sound together, but for special information, where each burst of the cadence
+    has the next of them.
+    """
+
+    kind: ToneKind
+    frequencies_hz: tuple[int, ...]
+    modulation_hz: int = 0  # of the amplitude; 0: none
+    cadence_ms: tuple[int, ...] = ()  # on, off, on, off …, over and over; empty: continuous
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the frequencies come one after another."""
+        return self.kind == "special-information" and len(self.frequencies_hz) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Hook and ring times of one country's telephone network."""
+    """Hook and ring times of one country's telephone network, and what it sounds like."""
 
     country: str  # ISO 3166 alpha-2
     off_hook_confirm_ms: int  # off-hook must hold this long before it is believed
@@ -29,3 +52,4 @@ class Profile:
     caller_id_closure_max_ms: int  # Japan: longest loop closure by a caller-ID set; 0: none here
     caller_id_closure_ring_within_ms: int  # Japan: real ringing follows such a closure within this
     caller_id: tuple[CallerIdKind, ...]  # how exchanges send who calls, in the audio
+    tones: tuple[Tone, ...]  # call progress tones; several may be of one kind

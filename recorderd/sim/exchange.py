@@ -7,11 +7,11 @@ action, its moment and the seed, so that a run can be repeated edge by edge.
 What is left out, on purpose: the caller-ID signal itself in the audio, ringing current that leaks
 into the hook sensor, and tones after the far end has hung up.
 
-Sources: cadences and tones from the indications list of the Asterisk project
-(indications.conf.sample), for Japan the annexes of the telecommunications facilities ordinance
-(jigyoyo denki tsushin setsubi kisoku: ringing 15-20 Hz at 20 per minute with a make of 33 %, tones
-of 400 Hz, dial pulses with a make of 30-42 % at 10 and 30-36 % at 20 per second). The 25 Hz of
-Europe is the usual preset of exchanges there.
+Sources: tones from the country's profile, cadences of ringing from the indications list of the Asterisk
+project (indications.conf.sample), for Japan the annexes of the telecommunications facilities
+ordinance (jigyoyo denki tsushin setsubi kisoku: ringing 15-20 Hz at 20 per minute with a make of
+33 %, dial pulses with a make of 30-42 % at 10 and 30-36 % at 20 per second). The 25 Hz of Europe is
+the usual preset of exchanges there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from recorderd.config.profiles import load_profile
 from recorderd.errors import ConfigError
 from recorderd.sim.actions import (
     Closure,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from recorderd.core.profile import Tone
     from recorderd.sim.actions import Script, ScriptEvent
 
 # ---------------------------------------------------------------- what happens
@@ -102,42 +104,42 @@ class Network:
 
     ring_hz: int
     ring_cadence_ms: tuple[int, ...]  # on, off, on, off …
-    dial_tone_hz: tuple[int, ...]
-    ringback_hz: tuple[int, ...]
-    ringback_cadence_ms: tuple[int, ...]
-    ringback_modulation_hz: int  # 0: none
     caller_id: Literal["closure", "before", "between"]
+    tones: tuple[Tone, ...]
+
+    def tone(self, kind: str) -> Tone:
+        """The first tone of a kind."""
+        return next(tone for tone in self.tones if tone.kind == kind)
 
 
-_EUROPE = Network(25, (1000, 4000), (425,), (425,), (1000, 4000), 0, "between")
-_AMERICA = Network(20, (2000, 4000), (350, 440), (440, 480), (2000, 4000), 0, "between")
-_NETWORKS = {
-    "JP": Network(16, (1000, 2000), (400,), (400,), (1000, 2000), 16, "closure"),
+_Habits: TypeAlias = tuple[int, tuple[int, ...], Literal["closure", "before", "between"]]
+_EUROPE: _Habits = (25, (1000, 4000), "between")
+_AMERICA: _Habits = (20, (2000, 4000), "between")
+_HABITS: dict[str, _Habits] = {
+    "JP": (16, (1000, 2000), "closure"),
     "US": _AMERICA,
     "CA": _AMERICA,
-    "GB": Network(
-        25, (400, 200, 400, 2000), (350, 440), (400, 450), (400, 200, 400, 2000), 0, "before"
-    ),
+    "GB": (25, (400, 200, 400, 2000), "before"),
     "DE": _EUROPE,
     "IT": _EUROPE,
     "NL": _EUROPE,
     "CH": _EUROPE,
     "NO": _EUROPE,
     "FI": _EUROPE,
-    "FR": Network(25, (1500, 3500), (440,), (440,), (1500, 3500), 0, "between"),
-    "ES": Network(25, (1500, 3000), (425,), (425,), (1500, 3000), 0, "between"),
+    "FR": (25, (1500, 3500), "between"),
+    "ES": (25, (1500, 3000), "between"),
 }
 
 
 def network_of(country: str) -> Network:
     """The network of an ISO 3166 country code; raises ConfigError for one that is not known."""
     name = "GB" if country.upper() == "UK" else country.upper()
-    if name not in _NETWORKS:
-        known = ", ".join(_NETWORKS)
+    if name not in _HABITS:
+        known = ", ".join(_HABITS)
         raise ConfigError([
             f"site.country: the simulator knows no telephone network of {country}; known: {known}"
         ])
-    return _NETWORKS[name]
+    return Network(*_HABITS[name], load_profile(name).tones)
 
 
 # ---------------------------------------------------------------- timing of one call
@@ -401,14 +403,14 @@ def _outbound(
 ) -> Iterator[Happening]:
     yield from _hook_moves(at, off_hook=True, rng=rng)
     first_digit = later(at, seconds(rng.uniform(2.0, 3.0)))
-    yield SoundPlayed(later(at, ms(DIAL_TONE_AFTER_MS)), first_digit, "dial-tone")
+    yield SoundPlayed(later(at, ms(DIAL_TONE_AFTER_MS)), first_digit, "dial")
     if call.by_pulse:
         digits, dialled = _pulse_digits(call, first_digit, rng)
     else:
         digits, dialled = _tone_digits(call, first_digit)
     yield from digits
     ringback = later(dialled, ms(POST_DIAL_DELAY_MS))
-    answered = later(ringback, ms(RINGBACK_CADENCES * sum(network.ringback_cadence_ms)))
+    answered = later(ringback, ms(RINGBACK_CADENCES * sum(network.tone("ringback").cadence_ms)))
     yield SoundPlayed(ringback, answered, "ringback")
     yield from _talk(answered, call.talk_ns, rng)
 

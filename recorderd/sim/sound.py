@@ -24,6 +24,7 @@ from recorderd.units import FrameIndex, MonoNs, frames_to_ns, ns_to_frames
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from recorderd.core.profile import Tone
     from recorderd.ports import Clip
     from recorderd.sim.exchange import Network
 
@@ -56,7 +57,7 @@ class Palette:
         self._made: dict[str, Pattern] = {}
 
     def pattern(self, sound: str) -> Pattern:
-        """A sound of exchange.py: ringing, dial-tone, ringback, talk, digit-N."""
+        """A sound of exchange.py: ringing, talk, digit-N, or the kind of a tone of the network."""
         if sound not in self._made:
             self._made[sound] = self._make(sound)
         return self._made[sound]
@@ -76,12 +77,9 @@ class Palette:
             return _sided(NEAR, self._digit(sound.removeprefix("digit-")))
         if sound == "talk":
             return self._talk()
-        tones: dict[str, Callable[[], npt.NDArray[np.float64]]] = {
-            "ringing": lambda: self._tone((network.ring_hz,), RINGING_DB),
-            "dial-tone": lambda: self._tone(network.dial_tone_hz, TONE_DB),
-            "ringback": self._ringback,
-        }
-        return _sided(FAR, tones[sound]())
+        if sound == "ringing":
+            return _sided(FAR, self._tone((network.ring_hz,), RINGING_DB))
+        return _sided(FAR, self._progress_tone(network.tone(sound)))
 
     def _times_s(self, duration_s: float) -> npt.NDArray[np.float64]:
         return np.arange(round(duration_s * self._rate_hz)) / self._rate_hz
@@ -95,15 +93,18 @@ class Palette:
         gain = _amplitude(level_db) * np.sqrt(2 / len(frequencies_hz))
         return np.asarray(waves * gain, np.float64)
 
-    def _ringback(self) -> npt.NDArray[np.float64]:
-        network = self._network
-        cadence_s = sum(network.ringback_cadence_ms) / 1000
-        wave = self._tone(network.ringback_hz, TONE_DB, cadence_s)
-        times_s = self._times_s(cadence_s)
-        if network.ringback_modulation_hz:
-            wave *= 0.5 + 0.5 * np.sin(2 * np.pi * network.ringback_modulation_hz * times_s)
-        wave[~_gate(times_s, network.ringback_cadence_ms)] = 0
-        return wave
+    def _progress_tone(self, tone: Tone) -> npt.NDArray[np.float64]:
+        """One cycle of its cadence; one second of a continuous tone."""
+        pairs = list(zip(tone.cadence_ms[::2], tone.cadence_ms[1::2], strict=True))
+        parts = []
+        for place, (on_ms, off_ms) in enumerate(pairs or [(1000, 0)]):
+            hz = tone.frequencies_hz[place : place + 1] if tone.is_sequence else tone.frequencies_hz
+            wave = self._tone(hz, TONE_DB, on_ms / 1000)
+            if tone.modulation_hz:
+                times_s = self._times_s(on_ms / 1000)
+                wave *= 0.5 + 0.5 * np.sin(2 * np.pi * tone.modulation_hz * times_s)
+            parts += [wave, np.zeros(len(self._times_s(off_ms / 1000)))]
+        return np.concatenate(parts)
 
     def _digit(self, digit: str) -> npt.NDArray[np.float64]:
         row, column = divmod(_KEYPAD.index(digit), 4)
@@ -142,12 +143,6 @@ def _sided(side: int, samples: npt.NDArray[np.float64]) -> Pattern:
     both[:, side] = samples
     both[:, 1 - side] = samples * 10 ** (LEAK_DB / 20)
     return _rounded(both)
-
-
-def _gate(times_s: npt.NDArray[np.float64], cadence_ms: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """True while a cadence (on, off, on, off …) is on."""
-    edges_s = np.cumsum(cadence_ms) / 1000
-    return np.asarray(np.searchsorted(edges_s, times_s, side="right") % 2 == 0)
 
 
 # ---------------------------------------------------------------- timeline
