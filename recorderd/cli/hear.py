@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recorderd.config.profiles import load_profile
+from recorderd.config.profiles import every_tone, load_profile
 from recorderd.dsp.health import SECONDS_MIN, HealthMeter, findings
 from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard
 from recorderd.dsp.spectrum import RATE_HZ
+from recorderd.dsp.tones import ToneHeard
 from recorderd.errors import ConfigError, UsageError
 from recorderd.media.codec import decode_blocks, describe
 from recorderd.media.resample import Resampler
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from recorderd.core.profile import Tone
     from recorderd.dsp.health import LineHealth
 
 
 def hear(options: argparse.Namespace) -> int:
-    """List caller IDs and digits, by time; of two channels also what is wrong with the line."""
+    """List caller IDs, digits and progress tones, by time; of two channels also what is wrong with
+    the line."""
     meter = HealthMeter() if describe(options.file).channels == 2 and not options.json else None
-    found = listen(options.file, standards_of(options.country), meter)
+    found = listen(options.file, *habits_of(options.country), meter)
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
         return 0
@@ -40,36 +43,41 @@ def hear(options: argparse.Namespace) -> int:
     return 0
 
 
-def standards_of(country: str | None) -> tuple[str, ...]:
-    """The caller-ID standards in use in a country; without one, all that are known."""
+def habits_of(country: str | None) -> tuple[tuple[str, ...], tuple[Tone, ...]]:
+    """The caller-ID standards and tones of a country; without one, all that are known."""
     if country is None:
-        return STANDARDS
+        return STANDARDS, every_tone()
     try:
-        kinds = load_profile(country.upper()).caller_id
+        profile = load_profile(country.upper())
     except ConfigError as error:
         raise UsageError(f"--country: {error}") from error
-    return tuple(standard for standard in STANDARDS if standard.startswith(kinds))
+    kinds = profile.caller_id
+    return tuple(standard for standard in STANDARDS if standard.startswith(kinds)), profile.tones
 
 
 def listen(
-    path: Path, standards: tuple[str, ...], meter: HealthMeter | None = None
+    path: Path,
+    standards: tuple[str, ...],
+    tones: tuple[Tone, ...] = (),
+    meter: HealthMeter | None = None,
 ) -> list[dict[str, Any]]:
     """Everything heard in a WAV or FLAC file of any rate, in order; channels count from 1.
 
     `meter` is given the same sound, which then has two channels: near, far.
     """
     sound = describe(path)
-    ears = [Ear(standards) for _ in range(sound.channels)]
-    found: list[dict[str, Any]] = []
+    ears = [Ear(standards, tones) for _ in range(sound.channels)]
+    found: list[list[Heard]] = [[] for _ in ears]
     for block in _at_8_khz(path, sound.rate_hz, sound.channels):
         samples = np.frombuffer(block, np.int16).reshape(-1, sound.channels)
         if meter is not None:
             meter.feed(samples)
         for channel, ear in enumerate(ears):
-            found += _listed(ear.feed(samples[:, channel]), channel + 1)
+            found[channel] += ear.feed(samples[:, channel])
     for channel, ear in enumerate(ears):
-        found += _listed(ear.finish(), channel + 1)
-    return sorted(found, key=lambda each: (each["at_s"], each["channel"]))
+        found[channel] += ear.finish()
+    listed = [row for place, heard in enumerate(found) for row in _listed(heard, place + 1)]
+    return sorted(listed, key=lambda each: (each["at_s"], each["channel"]))
 
 
 def _at_8_khz(path: Path, rate_hz: int, channels: int) -> Iterator[bytes]:
@@ -80,10 +88,20 @@ def _at_8_khz(path: Path, rate_hz: int, channels: int) -> Iterator[bytes]:
 
 
 def _listed(heard: list[Heard], channel: int) -> list[dict[str, Any]]:
-    return [_as_json(each, channel) for each in heard]
+    """One row for each; a tone's end belongs to its beginning."""
+    ends = {
+        each.start: each.stop
+        for each in heard
+        if isinstance(each, ToneHeard) and each.stop is not None
+    }
+    return [
+        _as_json(each, channel, ends)
+        for each in heard
+        if not isinstance(each, ToneHeard) or each.stop is None
+    ]
 
 
-def _as_json(heard: Heard, channel: int) -> dict[str, Any]:
+def _as_json(heard: Heard, channel: int, ends: dict[int, int]) -> dict[str, Any]:
     head: dict[str, Any] = {"at_s": round(heard.start / RATE_HZ, 3), "channel": channel}
     if isinstance(heard, CallerIdHeard):
         message = heard.message
@@ -98,13 +116,17 @@ def _as_json(heard: Heard, channel: int) -> dict[str, Any]:
             "reported_time": message.reported_time,
             "raw": heard.raw,
         }
+    if isinstance(heard, ToneHeard):
+        end = ends.get(heard.start)
+        until_s = None if end is None else round(end / RATE_HZ, 3)
+        return {"kind": "tone", **head, "tone": heard.tone, "until_s": until_s}
     return {"kind": "digit", **head, "digit": heard.digit}
 
 
 def print_heard(found: list[dict[str, Any]], console: Console) -> None:
     """One line for each, digits that follow each other too."""
     if not found:
-        console.print("nothing was heard: no caller ID, no digit")
+        console.print("nothing was heard: no caller ID, no digit, no tone")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("at s", "channel", "what", ""):
@@ -119,6 +141,9 @@ def print_heard(found: list[dict[str, Any]], console: Console) -> None:
 def _in_words(each: dict[str, Any]) -> str:
     if each["kind"] == "digit":
         return str(each["digit"])
+    if each["kind"] == "tone":
+        until_s = each["until_s"]
+        return f"{each['tone']} {'to the end' if until_s is None else f'until {until_s:.3f} s'}"
     who = each["number"] or each["absence"] or "number unknown"
     name = f" {each['name']}" if each["name"] else ""
     return f"{who}{name} ({each['standard']})"

@@ -90,14 +90,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _hear(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    meaning = "what the detectors find in a sound file: caller IDs, digits"
+    meaning = "what the detectors find in a sound file: caller IDs, digits, progress tones"
     hear = commands.add_parser("hear", help=meaning, description=meaning)
     hear.set_defaults(module="hear", function="hear")
     hear.add_argument("file", type=Path, metavar="FILE", help="a WAV or FLAC file of 16 bits")
     hear.add_argument(
         "--country",
         metavar="C",
-        help="listen for this country's caller ID, as in JP (default: every standard known)",
+        help="listen for this country's caller ID and tones, as in JP (default: all that are known)",
     )
     _json(hear)
 

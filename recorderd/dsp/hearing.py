@@ -1,4 +1,4 @@
-"""One channel of a line, heard: caller IDs and digits, each with its place in the audio.
+"""One channel of a line, heard: caller IDs, digits and progress tones, each with its place.
 
 Digits that open a caller ID in DTMF (A, B, D) are held back until it is clear what they are: a
 message, keys that somebody pressed, or the acknowledgement that a telephone sends when a second
@@ -17,11 +17,13 @@ from recorderd.core.dtmf_clip import OPENERS, is_begun, parse_dtmf_clip
 from recorderd.dsp.dtmf import Digit, DigitReceiver
 from recorderd.dsp.fsk import FskMessage, FskReceiver
 from recorderd.dsp.spectrum import HOP, RATE_HZ, Spectrum
+from recorderd.dsp.tones import ToneHeard, ToneReceiver
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recorderd.core.callerid import CallerIdMessage
+    from recorderd.core.profile import Tone
 
 DTMF_CLIP: Final = "dtmf-clip"
 STANDARDS: Final = (
@@ -67,20 +69,24 @@ class DigitHeard:
     digit: str
 
 
-Heard: TypeAlias = CallerIdHeard | DigitHeard
+Heard: TypeAlias = CallerIdHeard | DigitHeard | ToneHeard
 
 
 class Ear:
     """Takes one channel's 16-bit samples at 8 kHz in blocks of any size; gives what it hears.
 
-    What comes out is in the order in which it became certain, up to some seconds after it was.
+    What comes out is in the order in which it became certain, up to some seconds after it was. A
+    progress tone comes out twice, unless it lasts to the end. `tones` are those of the line's country.
     """
 
-    def __init__(self, standards: tuple[str, ...] = STANDARDS) -> None:
+    def __init__(
+        self, standards: tuple[str, ...] = STANDARDS, tones: tuple[Tone, ...] = ()
+    ) -> None:
         self._standards = standards
         self._spectrum = Spectrum()
         self._fsk = FskReceiver(self._spectrum)
         self._dtmf = DigitReceiver(self._spectrum)
+        self._tones = ToneReceiver(self._spectrum, tones)
         self._held: list[Digit] = []  # perhaps the beginning of a message
         self._letters: list[Digit] = []  # each perhaps an acknowledgement
         self._last_start = -ALONE - 1
@@ -94,17 +100,20 @@ class Ear:
                     heard += self._take_digit(digit)
                 for message in self._fsk.handle(batch):
                     heard += self._take_message(message)
+                heard += self._tones.handle(batch)
                 heard += self._let_go((batch.first_frame + len(batch.power)) * HOP)
         return heard
 
     def finish(self) -> list[Heard]:
         """What the sound's end makes certain. Nothing can be fed afterwards."""
+        end = self._spectrum.end
         heard = self.feed(np.zeros(FLUSH, np.int16))
         frame = self._spectrum.end // HOP
         for digit in self._dtmf.finish(frame):
             heard += self._take_digit(digit)
         for message in self._fsk.finish(frame):
             heard += self._take_message(message)
+        heard += self._tones.finish(end)
         return heard + self._let_go(self._spectrum.end + 2 * HELD_MAX)
 
     def _take_digit(self, digit: Digit) -> list[Heard]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from recorderd.core.profile import Tone
 
 RATE = 8000
 FULL_SCALE_DBM0 = 3.14  # a sine of full scale (ITU-T G.711, table 5)
@@ -79,6 +84,37 @@ def tone(frequencies, seconds: float, dbm0=-14.0, speed: float = 1.0) -> np.ndar
         for hz, level in zip(frequencies, levels, strict=True)
     ]
     return np.sum(parts, axis=0)
+
+
+def progress(
+    sent: Tone, seconds: float, dbm0=-20.0, speed=1.0, stretch=1.0, error=0.0
+) -> np.ndarray:
+    """A call progress tone for at least `seconds`, in whole cycles; `dbm0` is that of all frequencies
+    together, where they are not modulated.
+    """
+    cadence = sent.cadence_ms or (round(seconds * 1000), 0)
+    count = len(cadence) // 2
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < seconds * RATE:
+        place = (len(parts) // 2) % count
+        hz = (sent.frequencies_hz[place],) if sent.is_sequence else sent.frequencies_hz
+        each = dbm0 - 10 * np.log10(len(hz))
+        on_s, off_s = (time * stretch / 1000 for time in cadence[2 * place : 2 * place + 2])
+        wave = tone([one * (1 + error) for one in hz], on_s, each, speed)
+        if sent.modulation_hz:
+            time = np.arange(len(wave)) / RATE
+            wave *= 0.5 + 0.5 * np.sin(2 * np.pi * sent.modulation_hz * speed * time)
+        parts += [wave, silence(off_s / speed)]
+    return np.concatenate(parts)
+
+
+def hum(length: int, mains_hz=50.0, dbm0=-30.0) -> np.ndarray:
+    """Mains hum with the odd harmonics that a transformer adds."""
+    time = np.arange(length) / RATE
+    return sum(
+        amplitude(dbm0 - 5 * (order - 1)) * np.sin(2 * np.pi * mains_hz * order * time)
+        for order in (1, 3, 5, 7)
+    )
 
 
 def silence(seconds: float) -> np.ndarray:

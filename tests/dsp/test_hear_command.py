@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from recorderd.cli.main import main
+from recorderd.config.profiles import load_profile
 from tests.dsp import lines, signals
 from tests.dsp.conversation import resampled
 from tests.dsp.test_fsk import burst
@@ -83,6 +84,37 @@ def test_a_country_hears_its_own_standards(tmp_path, capsys, country, case, is_h
     path = tmp_path / "line.wav"
     soundfile.write(path, signals.on_line(burst(case), 20), 8000, subtype="PCM_16")
     assert bool(hear(capsys, path, "--country", country)) == is_heard
+
+
+@pytest.mark.parametrize("options", [[], ["--country", "US"], ["--country", "us"]])
+def test_a_tone_is_one_row_with_its_end(tmp_path, capsys, options):
+    path = tmp_path / "line.wav"
+    lead, busy, tail = (
+        signals.silence(0.5),
+        signals.progress(load_profile("US").tones[2], 4.0),
+        signals.silence(6),
+    )
+    line = np.concatenate((lead, busy, tail, busy))
+    pair = np.stack([np.zeros(len(line)), line], axis=1)
+    soundfile.write(path, pair, 8000, subtype="PCM_16")
+    first, second = hear(capsys, path, *options)
+    assert list(first) == ["kind", "at_s", "channel", "tone", "until_s"]
+    assert (first["kind"], first["channel"], first["tone"]) == ("tone", 2, "busy")
+    assert first["at_s"] == pytest.approx(0.5, abs=0.01)
+    assert first["until_s"] == pytest.approx(4.0, abs=0.01)
+    assert second["at_s"] == pytest.approx(10.5, abs=0.01)
+    assert second["until_s"] is None
+    assert main(["hear", str(path), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "busy until 4.0" in printed
+    assert "busy to the end" in printed
+
+
+def test_another_countrys_tones_are_not_heard(tmp_path, capsys):
+    path = tmp_path / "line.wav"
+    busy = signals.progress(load_profile("US").tones[2], 4.0)
+    soundfile.write(path, signals.on_line(busy), 8000, subtype="PCM_16")
+    assert hear(capsys, path, "--country", "JP") == []
 
 
 def test_for_people(tmp_path, capsys):
