@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _hear(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    meaning = "what the detectors find in a sound file: caller IDs, digits, progress tones"
+    meaning = "what is heard in a sound file: caller IDs, digits, progress tones, announcements"
     hear = commands.add_parser("hear", help=meaning, description=meaning)
     hear.set_defaults(module="hear", function="hear")
     hear.add_argument("file", type=Path, metavar="FILE", help="a WAV or FLAC file of 16 bits")
@@ -98,6 +98,13 @@ def _hear(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--country",
         metavar="C",
         help="listen for this country's caller ID and tones, as in JP (default: all that are known)",
+    )
+    hear.add_argument(
+        "--clip",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="listen for this announcement too, beside those that ship; may be repeated",
     )
     _json(hear)
 

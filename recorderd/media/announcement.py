@@ -50,7 +50,7 @@ def _read(name: str, config_dir: Path) -> tuple[Path, bytes]:
     """Where the clip is, and the bytes of its file."""
     own = config_dir / name
     try:
-        path = own if own.exists() or name not in _shipped_names() else SHIPPED / name
+        path = own if own.exists() or name not in shipped_names() else SHIPPED / name
         return path, _read_file(path)
     except FileNotFoundError as error:
         message = f"announcement {own}: there is no such file; {_suggestion(name)}"
@@ -71,12 +71,13 @@ def _read_file(path: Path) -> bytes:
     return data
 
 
-def _shipped_names() -> list[str]:
+def shipped_names() -> list[str]:
+    """The clips that come with recorderd."""
     return sorted(path.name for path in SHIPPED.glob("*.wav"))
 
 
 def _suggestion(name: str) -> str:
-    shipped = _shipped_names()
+    shipped = shipped_names()
     close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.75)
     if close:
         return f"did you mean {close[0]}?"

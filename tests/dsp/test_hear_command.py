@@ -10,7 +10,7 @@ import soundfile
 
 from recorderd.cli.main import main
 from recorderd.config.profiles import load_profile
-from tests.dsp import lines, signals
+from tests.dsp import lines, notice_lines, signals
 from tests.dsp.conversation import resampled
 from tests.dsp.test_fsk import burst
 
@@ -159,3 +159,49 @@ def test_two_channels_are_judged_as_a_line(tmp_path, capsys, change, expected):
     soundfile.write(path, lines.sampled(pair[:32000]), 8000, subtype="PCM_16")
     assert main(["hear", str(path)]) == 0
     assert "line: too short to judge: 4 s, and 5 s are needed" in capsys.readouterr().out
+
+
+def test_announcements_that_ship(tmp_path, capsys):
+    path = tmp_path / "call.wav"
+    near = notice_lines.line(notice_lines.shipped("notice-ja.wav"), np.random.default_rng(1))
+    far = np.zeros_like(near)
+    far[-9000:] = notice_lines.shipped("notice-en.wav")[:9000]
+    soundfile.write(path, np.stack((near, far), axis=1), 8000, subtype="PCM_16")
+    whole, part = hear(capsys, path)
+    assert {**whole, "level_dbm0": 0, "score": 0} == {
+        "kind": "notice",
+        "at_s": pytest.approx(0.7, abs=0.001),
+        "channel": 1,
+        "clip": "notice-ja.wav",
+        "completeness": 1.0,
+        "level_dbm0": 0,
+        "score": 0,
+        "heard": True,
+    }
+    assert whole["level_dbm0"] == pytest.approx(-20, abs=2)
+    assert whole["score"] > 0.9
+    assert (part["clip"], part["channel"], part["heard"]) == ("notice-en.wav", 2, "partly")
+    assert 0.4 < part["completeness"] < 0.6
+    assert main(["hear", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "notice-ja.wav, whole, -2" in printed
+    assert "notice-en.wav, " in printed
+    assert "% of it, -" in printed
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+def test_announcements_of_ones_own(tmp_path, capsys, monkeypatch, rate):
+    monkeypatch.chdir(tmp_path)
+    own = notice_lines.shipped("notice-ja.wav")[9000:24000]
+    at_rate = own if rate == 8000 else np.rint(resampled(own / 1.0, 8000, rate)).astype(np.int16)
+    soundfile.write("own.wav", at_rate, rate, subtype="PCM_16")
+    soundfile.write(
+        "call.wav", notice_lines.line(own, np.random.default_rng(1)), 8000, subtype="PCM_16"
+    )
+    found = hear(capsys, "call.wav", "--clip", "own.wav")
+    assert [(each["clip"], each["heard"]) for each in found] == [
+        ("notice-ja.wav", "partly"),
+        ("own.wav", True),
+    ]
+    assert main(["hear", "call.wav", "--clip", "other.wav"]) == 1
+    assert "other.wav: there is no such file" in capsys.readouterr().err
