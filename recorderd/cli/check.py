@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from recorderd.config.values import Announcement, Config, Hook, Line, Ring
 
 
+PRE_ROLL_ADVISED_MS = 2000
+"""Half a word or a breath; and the ringing before it tells who called."""
+
+
 def run(options: argparse.Namespace) -> int:
     """Check the file that the command line names."""
     return check(find_config(options.config))
@@ -76,8 +80,23 @@ def _recording(line: Line, config: Config) -> str:
 
 def _hook(line: Line, config: Config) -> str:
     hook = line.hook
+    if hook.driver == "voice":
+        return _voice(line)
     hang_up_ms = hook.hang_up_ms or config.profile.hang_up_ms
     return f"{_sensor(hook)}{hook.active} is off-hook, on-hook for {hang_up_ms} ms ends the call"
+
+
+def _voice(line: Line) -> str:
+    """What the trigger does, and what it cannot know; its call begins when it is sure of it."""
+    hook = line.hook
+    text = (
+        f"voice: sound above {hook.level_dbm0} dBm0 is off-hook, {hook.hangover_s} s without any end "
+        "the call; no direction, calls within that time are one, a longer silence is two"
+    )
+    if line.audio.pre_roll_ms < PRE_ROLL_ADVISED_MS:
+        advice = f"set line.audio.pre_roll_ms to {PRE_ROLL_ADVISED_MS} or more"
+        return f"{text}; a quiet first word comes before the trigger: {advice}"
+    return text
 
 
 def _ring(line: Line) -> str:

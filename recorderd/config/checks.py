@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from recorderd.config.files import DATA, find
 from recorderd.config.recipients import is_recipient
+from recorderd.config.sensor_keys import HOOK
 from recorderd.config.words import either, shown, suggestion
 from recorderd.core.retention import STANDARD, UNKNOWN
 from recorderd.errors import ClipError
@@ -57,6 +58,12 @@ _KEYS_OF_KINDS: dict[str, tuple[tuple[str, ...], Any]] = {
 """Which kinds of archive use a key, and the value that stands for its absence."""
 
 _GPIO_DRIVERS = frozenset({"rpi-gpio", "gpiod"})
+
+_PIN_KEYS = ("pin", "active", "pull", "chip", "hang_up_ms")
+_VOICE_DEFAULTS = {
+    key.name: key.default for key in HOOK.keys if key.name in {"hangover_s", "level_dbm0"}
+}
+"""Keys of line.hook that go with pins, and those of the voice trigger with their defaults."""
 
 _HEADER_PINS = range(28)
 """BCM numbers of the 40-pin header (Raspberry Pi documentation, "GPIO and the 40-pin header")."""
@@ -136,6 +143,7 @@ def check_lines(lines: list[Tree], problems: Problems) -> None:
     for index, line in enumerate(lines):
         _check_audio(line["audio"], ("line", index, "audio"), problems)
         _check_pins(line, ("line", index), problems)
+        _check_voice(line, ("line", index), problems)
     for claims in (_names(lines), _pins(lines), _channels(lines), _ports(lines)):
         _check_claims(claims, problems)
     _check_capture_rates(lines, problems)
@@ -180,6 +188,27 @@ def _check_pins(line: Tree, path: KeyPath, problems: Problems) -> None:
         if driver == "rpi-gpio" and pin is not None and pin not in _HEADER_PINS:
             text = f"{pin} is not on the board's header; allowed: 0 to 27 (BCM number)"
             problems.add((*path, table, "pin"), text)
+
+
+def _check_voice(line: Tree, path: KeyPath, problems: Problems) -> None:
+    """Where sound stands in for the hook sensor there is no pin, and the other way around."""
+    hook = line["hook"]
+    if hook.get("driver") != "voice":
+        for key, default in _VOICE_DEFAULTS.items():
+            if hook.get("driver") and hook.get(key) not in {None, default}:
+                problems.add((*path, "hook", key), 'only for driver = "voice"; leave it out')
+        return
+    for key in _PIN_KEYS:
+        if problems.is_there((*path, "hook", key)):
+            mend = "it ends a call by hangover_s" if key == "hang_up_ms" else "it reads no pin"
+            text = f'not with driver = "voice": {mend}; leave this out, or name the pin\'s driver'
+            problems.add((*path, "hook", key), text)
+    if line["ring"] is not None:
+        text = (
+            'the hook\'s driver reads this pin, and "voice" reads none: leave this table out (the '
+            "modem says when the line rings), or name the pins' driver there"
+        )
+        problems.add((*path, "ring"), text)
 
 
 def _names(lines: list[Tree]) -> Iterator[Claim]:
@@ -304,7 +333,7 @@ def _drivers(lines: list[Tree]) -> Iterator[tuple[KeyPath, str]]:
     for index, line in enumerate(lines):
         for table in ("audio", "hook", "modem"):
             driver = (line[table] or {}).get("driver")
-            if driver is not None:
+            if driver not in {None, "voice"}:  # the voice trigger hears either world's sound
                 yield ("line", index, table, "driver"), driver
 
 

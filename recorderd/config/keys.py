@@ -8,6 +8,7 @@ stands beside it; the others keep a slip of the keyboard from becoming a setting
 from __future__ import annotations
 
 from recorderd.config.kinds import ANY_TEXT, MAYBE_TEXT, Choice, Number, Switch, Table, Text, Texts
+from recorderd.config.sensor_keys import HOOK, RING
 
 _FILE_NAME_PART = "ASCII letters, digits and hyphens, first a letter or digit"
 """Both names become parts of file names, which travel to SD cards, Windows and S3."""
@@ -200,74 +201,6 @@ _AUDIO = Table(
 )
 
 
-def _active(meaning: str) -> Choice:
-    return Choice(name="active", meaning=meaning, default="low", choices=("low", "high"))
-
-
-def _pull(pin: str) -> Choice:
-    return Choice(
-        name="pull",
-        meaning=f"Resistor inside the board that holds the {pin} pin when nothing drives it.",
-        default="up",
-        choices=("up", "down", "none"),
-    )
-
-
-def _pin(meaning: str, *, needed: bool) -> Number:
-    return Number(
-        name="pin",
-        meaning=meaning,
-        needed="with-hardware" if needed else "never",
-        low=0,
-        high=1023,  # the kernel refuses an offset beyond the chip's own lines
-        unit="pin; with rpi-gpio 0 to 27",
-    )
-
-
-_HOOK = Table(
-    name="hook",
-    meaning="The sensor that sees whether the phone is off the hook.",
-    presence="required",
-    keys=(
-        Choice(
-            name="driver",
-            meaning="rpi-gpio is RPi.GPIO or rpi-lgpio; gpiod is any Linux board; sim is the "
-            "simulator.",
-            needed="always",
-            choices=("rpi-gpio", "gpiod", "sim"),
-        ),
-        _pin("BCM number of the pin; with gpiod the chip's line offset.", needed=True),
-        _active("The level of the pin that means off-hook."),
-        _pull("hook"),
-        Text(
-            name="chip",
-            meaning="GPIO chip of both pins; only gpiod asks for it.",
-            default="/dev/gpiochip0",
-            pattern=f"/dev/{ANY_TEXT}",
-            form="a device file in /dev",
-        ),
-        Number(
-            name="hang_up_ms",
-            meaning="On-hook for longer than this ends the call; shorter is a hook flash. Left "
-            "out: as the country has it.",
-            low=300,  # above the longest dial pulse
-            high=5000,
-            unit="milliseconds",
-        ),
-    ),
-)
-
-_RING = Table(
-    name="ring",
-    meaning="The sensor that sees the line ring, read by the hook's driver.",
-    presence="optional",
-    keys=(
-        _pin("BCM number of the pin; with gpiod the chip's line offset.", needed=False),
-        _active("The level of the pin that means ringing."),
-        _pull("ring"),
-    ),
-)
-
 _MODEM = Table(
     name="modem",
     meaning="The modem that reports who calls.",
@@ -368,7 +301,7 @@ _LINE = Table(
             form='"standard", or the name of a table headed [[retention]]',
         ),
     ),
-    tables=(_AUDIO, _HOOK, _RING, _MODEM, _ANNOUNCEMENT),
+    tables=(_AUDIO, HOOK, RING, _MODEM, _ANNOUNCEMENT),
 )
 
 _ARCHIVE = Table(

@@ -13,6 +13,9 @@ from recorderd.config.words import either, kind_of, shown, suggestion
 
 Needed = Literal["always", "with-hardware", "never"]
 
+DEVICELESS = ("sim", "voice")
+"""Drivers that need no device of their own: the simulator, and the sound that is there anyway."""
+
 TEXT_CHARACTERS = 255
 """Longest text of a key: also the longest file name that Linux allows."""
 

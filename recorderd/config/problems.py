@@ -30,6 +30,10 @@ class Problems:
         """Note that `key` is wrong as `text` says."""
         self._found.append((self.line_of(key), f"{dotted(key)}: {text}"))
 
+    def is_there(self, key: KeyPath) -> bool:
+        """Whether `key` is written in the file, be it with its default."""
+        return key in self._lines
+
     def line_of(self, key: KeyPath) -> int:
         """The line, from 1, of `key` or of the innermost table around it that is in the file."""
         while key and key not in self._lines:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recorderd.config.keys import FILE
-from recorderd.config.kinds import Number, Switch, Text, Texts
+from recorderd.config.kinds import DEVICELESS, Number, Switch, Text, Texts
 
 if TYPE_CHECKING:
     from recorderd.config.kinds import Key, Table
@@ -51,12 +51,12 @@ def _inner(table: Table) -> dict[str, Any]:
 
 
 def _needed_with_hardware(table: Table) -> dict[str, Any]:
-    """A device's key must be there unless the driver is the simulator's."""
+    """A device's key must be there unless the driver needs no device."""
     names = [key.name for key in table.keys if key.needed == "with-hardware"]
     if not names:
         return {}
-    simulated = {"properties": {"driver": {"const": "sim"}}, "required": ["driver"]}
-    return {"if": simulated, "else": {"required": names}}
+    deviceless = {"properties": {"driver": {"enum": list(DEVICELESS)}}, "required": ["driver"]}
+    return {"if": deviceless, "else": {"required": names}}
 
 
 def _key(key: Key) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recorderd.config.keys import FILE
+from recorderd.config.kinds import DEVICELESS
 from recorderd.config.problems import dotted
 from recorderd.config.words import kind_of, suggestion
 
@@ -69,7 +70,7 @@ def _settle_key(key: Key, found: Tree, settled: Tree, path: KeyPath, problems: P
 
 def _is_needed(key: Key, found: Tree) -> bool:
     return key.needed == "always" or (
-        key.needed == "with-hardware" and found.get("driver") != "sim"
+        key.needed == "with-hardware" and found.get("driver") not in DEVICELESS
     )
 
 

@@ -54,12 +54,14 @@ class LineAudio:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    driver: Literal["rpi-gpio", "gpiod", "sim"]
-    pin: int | None  # BCM number, or the chip's line offset for gpiod; None for sim
+    driver: Literal["rpi-gpio", "gpiod", "voice", "sim"]
+    pin: int | None  # BCM number, or the chip's line offset for gpiod; None for voice and sim
     active: Literal["low", "high"]  # the level that means off-hook
     pull: Literal["up", "down", "none"]
     chip: str  # gpiod only
     hang_up_ms: int | None  # None: the country's
+    hangover_s: int  # voice only
+    level_dbm0: int  # voice only
 
 
 @dataclass(frozen=True, slots=True)

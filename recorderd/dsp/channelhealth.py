@@ -175,10 +175,9 @@ class ChannelMeter:
         middle = NOISE_BAND_HZ // 2
         hiss = np.partition(band, middle, axis=1)[:, middle].sum() * NOISE_BAND_HZ / np.log(2)
         self._hiss.add(dbm0(np.array([hiss])))
-        # The power of steady tones, without the sound around them.
-        steady = (
-            power[_HUM_BINS].sum(axis=1) - power[_BESIDE_BINS].mean(axis=1) * _HUM_BINS.shape[1]
-        )
+        # A hum is a line; a voice's pitch moves within a second, and is beside it as well.
+        beside = power[_BESIDE_BINS].max(axis=1)
+        steady = power[_HUM_BINS].sum(axis=1) - beside * _HUM_BINS.shape[1]
         steady = np.maximum(steady, 0.0)
         for mains_hz, histogram in self._hum.items():
             histogram.add(dbm0(steady[_OF_MAINS[mains_hz]].sum(keepdims=True)))

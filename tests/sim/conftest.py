@@ -34,7 +34,7 @@ def make_line(number, name, *, has_modem=True, rate_hz=8000):
         name,
         "standard",
         LineAudio("sim", CARD, rate_hz, 8000, 2 * number + 1, 2 * number + 2, 2000),
-        Hook("sim", None, "low", "up", "", None),
+        Hook("sim", None, "low", "up", "", None, 15, -45),
         Ring(None, "low", "up"),
         ModemPort("sim", "", 115200) if has_modem else None,
         Announcement("notice-ja.wav", "", 500, CARD, None, "record"),
