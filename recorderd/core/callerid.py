@@ -372,7 +372,7 @@ def parse_number_display(data: bytes) -> CallerIdMessage:
     if any(character.bit_count() % 2 for character in characters):
         raise FrameError("a character of the Number Display message has wrong parity")
     plain = bytes(character & 0x7F for character in characters)
-    if plain[:2] != bytes(_NUMBER_DISPLAY) or len(plain) != 3 + plain[2]:
+    if len(plain) < 3 or plain[:2] != bytes(_NUMBER_DISPLAY) or len(plain) != 3 + plain[2]:
         raise FrameError("the Number Display message is not laid out as one")
     return _from_parameters(_parameters(plain[3:]), is_call=True)
 

@@ -224,6 +224,13 @@ def test_damaged_number_display_is_refused(text, expected):
                 parse_number_display(bytes(damaged))
 
 
+def test_number_display_that_ends_before_its_length_is_refused():
+    """Header and service alone, under a right CRC."""
+    for text in ("90818790 82c0 90032212", "908187 90032fab", "9081 9003c62b"):
+        with pytest.raises(FrameError, match="laid out"):
+            parse_number_display(bytes.fromhex(text))
+
+
 def test_number_display_shields_its_own_length():
     # Twelve digits and an absence of name make a body of 16 bytes (0x10 = DLE), sent twice.
     body = parameter(0x02, b"031234567890") + parameter(0x08, b"")
