@@ -22,8 +22,8 @@ from tests.fuzz.seeds import FOUND, inputs_of
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
-START_S = 2
-"""What a child takes to begin, of its share."""
+START_S = 3
+"""What a child takes to begin and to end, of its share."""
 
 
 def fuzz(
