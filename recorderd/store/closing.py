@@ -84,6 +84,9 @@ class Closing:
             self.filed = record
         books.ledger.sync()  # that it was abandoned: of a call without a record nothing else is left
         if self._envelope.is_sealed and not self.draft.is_filed:
+            # Once more, for a full disk may have refused it: a draft that still speaks of the call
+            # is recovered with its numbers, and needs the key that opens them.
+            save_draft(self._directory, self.draft)
             destroy_key(self._directory, self.draft.record.id)
         files.remove_durable(draft_path(self._directory, self.draft.record.id))
         self.done = True

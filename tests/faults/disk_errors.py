@@ -25,6 +25,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from recorderd.errors import StoreError
 from recorderd.store.journal import FRAME_BYTES
 from recorderd.units import NS_PER_S
 from tests.faults.life import DAYS, SEALED, live
@@ -198,7 +199,11 @@ def sync_breaches(calls: list[Traced]) -> Iterator[str]:
 def sound_breaches(folder: Path, reference: Reference) -> Iterator[str]:
     """Outside its gaps a call's sound is what was said; inside them it is silence."""
     record = record_of(folder)
-    sound = bytearray(sound_of(folder, record))
+    try:
+        sound = bytearray(sound_of(folder, record))
+    except StoreError as error:
+        yield f"{folder.name}: {error}"
+        return
     number = number_of(folder.name)
     said = bytearray(reference.said_from(number, record["line"]))
     missing = len(reference.calls[number].sound) - len(sound)

@@ -420,3 +420,17 @@ def test_a_key_waits_with_its_call_that_could_not_be_filed(office):
     assert [path.stem for path in keys_in(office.directory)] == ["call-1"]
     office.recover()
     assert office.opened()["caller"]["number"] == CALLER.number
+
+
+def test_a_key_outlives_an_abandonment_that_the_disk_does_not_take(office):
+    """A draft that still speaks of the call needs its key: only a durable one lets it be destroyed."""
+    office.run_to(10.2)
+    record = office.open(a_record(caller=CALLER))
+    office.run_to(15)
+    with disk_refuses(["fsync"], errno.EIO, lambda path: True):
+        office.abandon(record)
+        office.run_to(20)
+        assert office.failures
+    report = office.recover()
+    assert report.cut == ["call-1"]
+    assert office.opened()["caller"]["name"] == "TANAKA"
