@@ -29,12 +29,13 @@ from recorderd.core.manifest import AmendTimes, LedgerNote
 from recorderd.core.station import Station
 from recorderd.disk import files
 from recorderd.errors import ClipError, ConfigError, StoreError
+from recorderd.listening.analyst import Analyst, ListenTo, StopListening
 from recorderd.media.announcement import load_clip
 from recorderd.recording.keeper import Keeper
 from recorderd.recording.writer import Writer
 from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
 from recorderd.runtime.status import Status
-from recorderd.runtime.threads import WriterThread
+from recorderd.runtime.workers import WorkerThread
 from recorderd.seal.envelope import plain_envelope
 from recorderd.store.books import Books
 from recorderd.store.boxtime import load_age, save_age
@@ -43,7 +44,7 @@ from recorderd.store.recovery import RecoveryReport, recover
 from recorderd.units import NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from recorderd.config.values import Config, Line, LineAudio, Storage
     from recorderd.ports import (
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
         SoundCard,
         Watchdog,
     )
-    from recorderd.runtime.threads import InlineWriter, Pumped
+    from recorderd.runtime.workers import RunWorker
     from recorderd.seal.envelope import MakeEnvelope
     from recorderd.store.ledger import Ledger
 
@@ -63,6 +64,9 @@ log = logging.getLogger(__name__)
 
 SEAL_WITHIN_S = 60.0
 """A stop waits this long for open segments to be sealed; recovery would seal the rest."""
+
+ANALYST_WITHIN_S = 5.0
+"""And this long for what is being listened to; nothing of it is kept."""
 
 
 class Devices(Protocol):
@@ -84,7 +88,8 @@ class Daemon:
         config: Config,
         devices: Devices,
         watchdog: Watchdog,
-        run_writer: Callable[[Callable[[], Pumped]], WriterThread | InlineWriter] = WriterThread,
+        run_writer: RunWorker = WorkerThread,
+        run_analyst: RunWorker = WorkerThread,
     ) -> None:
         self._config = config
         self._devices = devices
@@ -101,12 +106,14 @@ class Daemon:
         self._envelope: MakeEnvelope = plain_envelope
         self._disk: Writer | None = None
         self._keeper: Keeper | None = None
-        self._writer = run_writer(self._make_writer)
+        self._writer = run_writer(self._make_writer, "writer")
+        self._analyst = run_analyst(lambda: Analyst(devices.inbox.post, devices.clock), "analyst")
         self.loop = ControlLoop(
             devices.clock,
             devices.inbox,
             self._actors,
             self._writer,
+            self._analyst,
             self.status,
             watchdog,
             reload=self._reload,
@@ -121,6 +128,7 @@ class Daemon:
         self._age = self._start_age(self._books)
         self._envelope = envelope_maker(self._config)
         self._writer.start()
+        self._analyst.start()
         if (reading := self._devices.clock.reading()).synchronised:
             self._writer.submit(AmendTimes(reading))
         self._build(self._config, {line.name for line in self._config.lines})
@@ -134,6 +142,7 @@ class Daemon:
             unit.sensor.close()
             if unit.modem is not None:
                 unit.modem.close()
+        self._analyst.close(ANALYST_WITHIN_S)
         if not self._writer.close(SEAL_WITHIN_S):
             log.error("segments are still open after %.0f s; recovery seals them", SEAL_WITHIN_S)
         elif self._books is not None:
@@ -230,6 +239,8 @@ class Daemon:
         self._sound |= {line.name: (units[line.name].capture, line.audio) for line in lines}
         for card in new_cards:
             card.start()
+        for line in lines:
+            self._analyst.submit(ListenTo(line, config.profile, units[line.name].capture))
         for unit in units.values():
             if unit.modem is not None:
                 unit.modem.start()
@@ -301,6 +312,7 @@ class Daemon:
         cards_before = set(card_needs(config))
         for name in present:
             unit = self._actors.lines.pop(name)
+            self._analyst.submit(StopListening(name))
             unit.sensor.close()
             if unit.modem is not None:
                 unit.modem.close()
@@ -352,6 +364,8 @@ def line_settings(
         clips={name: ClipFacts(clip.sha256, clip.rate_hz) for name, clip in clips.items()},
         software_version=__version__,
         config_sha256=config.sha256,
+        is_listened_to=True,
+        close_after_busy_s=line.audio.close_after_busy_s,
         box_zero_ns=box_zero_ns,
     )
 

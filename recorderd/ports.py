@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from recorderd.units import frames_to_ns, later
+
 if TYPE_CHECKING:
     from recorderd.core.manifest import GapCause
     from recorderd.events import Input
@@ -53,6 +55,21 @@ class Clip:
     @property
     def frames(self) -> int:
         return len(self.pcm) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedNotice:
+    """An announcement that was played into a line, to be looked for in the line's sound."""
+
+    line: str
+    call_id: str
+    clip: Clip
+    started_at: MonoNs
+    frames: int  # of the clip, that were played
+
+    @property
+    def ended_at(self) -> MonoNs:
+        return later(self.started_at, frames_to_ns(self.frames, self.clip.rate_hz))
 
 
 class SoundCard(Protocol):

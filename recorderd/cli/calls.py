@@ -23,6 +23,7 @@ from recorderd.units import NS_PER_S, WallNs
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from recorderd.store.catalogue import Entry
@@ -167,6 +168,10 @@ def outcome(record: Record) -> str:
     notice = record["notice"]
     if notice is not None and not notice["completed"]:
         words.append("notice not finished")
+    if notice is not None and notice["heard"] is False:
+        words.append("notice not heard")
+    if record.get("other_caller"):
+        words.append("caller disputed")
     if "erased" in record:
         words.append(f"erased on {record['erased']['at'][:10]}")
     if record.get("held"):
@@ -203,6 +208,7 @@ def _rows(record: Record) -> list[tuple[str, str]]:
         ("length", length(record)),
         ("outcome", outcome(record)),
         ("notice", _notice(record)),
+        *_heard_rows(record),
     ]
     rows += [
         (
@@ -248,7 +254,40 @@ def _notice(record: Record) -> str:
         return f"none: {record['notice_reason']}" if record["notice_reason"] else "none"
     played = _seconds(record, notice["frames"])
     end = "to its end" if notice["completed"] else f"broken off: {record['notice_reason']}"
-    return f"{notice['clip']}, {played} played, {end}"
+    return f"{notice['clip']}, {played} played, {end}; {_verdict(notice)}"
+
+
+def _verdict(notice: dict[str, Any]) -> str:
+    """What was found of it in the line's sound."""
+    if notice["heard"] is None:
+        return "not listened for"
+    if not notice["heard"]:
+        return "NOT heard on the line"
+    return (
+        f"{notice['completeness']:.0%} of it heard on the line ({notice['channel']}, "
+        f"{notice['level_dbm0']:.0f} dBm0)"
+    )
+
+
+def _heard_rows(record: Record) -> Iterator[tuple[str, str]]:
+    """What the line's sound told beside: of another caller, keys, and the far end."""
+    other = record.get("other_caller")
+    if other:
+        said = other["number"] or other["name"] or other["absence"] or "sealed"
+        yield (
+            "other caller",
+            f"{said}, says the {other['source']}; the {record['caller']['source']} shows",
+        )
+    if record.get("digits"):
+        by_source: dict[str, str] = {}
+        for digit in record["digits"]:
+            by_source[digit["source"]] = by_source.get(digit["source"], "") + digit["digit"]
+        for source, digits in by_source.items():
+            yield "keys", f"{digits} ({source})"
+    if record.get("far_end_ended_at"):
+        yield "far end gone", record["far_end_ended_at"]
+    if record.get("continues"):
+        yield "continues", f"call {record['continues']}, closed while the handset stayed up"
 
 
 def _seconds(record: Record, frames: int) -> str:

@@ -24,8 +24,8 @@ from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
 from recorderd.errors import UsageError
 from recorderd.runtime.inbox import ThreadInbox
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import RealTimeOffice, VirtualOffice
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.units import NS_PER_S, to_datetime
@@ -119,7 +119,7 @@ def prepare(directory: Path) -> Config:
 def play_in_virtual_time(config: Config, console: Console) -> None:
     """The whole day, as fast as it goes, on this thread."""
     office = VirtualOffice(config, ring_seconds_of(config))
-    daemon = Daemon(config, office, ServiceManager(), InlineWriter)
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
     world, end = office.world, office.office.finished_at
     zone = ZoneInfo(config.site.time_zone)
 

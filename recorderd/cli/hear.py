@@ -13,7 +13,7 @@ from rich.table import Table
 
 from recorderd.config.profiles import every_tone, load_profile
 from recorderd.dsp.health import SECONDS_MIN, HealthMeter, findings
-from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard
+from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard, standards_of
 from recorderd.dsp.notice import NoticeTemplate
 from recorderd.dsp.notice_ear import NoticeEar
 from recorderd.dsp.spectrum import RATE_HZ
@@ -58,8 +58,7 @@ def habits_of(country: str | None) -> tuple[tuple[str, ...], tuple[Tone, ...]]:
         profile = load_profile(country.upper())
     except ConfigError as error:
         raise UsageError(f"--country: {error}") from error
-    kinds = profile.caller_id
-    return tuple(standard for standard in STANDARDS if standard.startswith(kinds)), profile.tones
+    return standards_of(profile.caller_id), profile.tones
 
 
 def templates_of(names: list[str]) -> dict[str, NoticeTemplate]:

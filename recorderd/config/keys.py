@@ -197,6 +197,14 @@ _AUDIO = Table(
             high=20_000,
             unit="milliseconds",
         ),
+        Number(
+            name="close_after_busy_s",
+            meaning="A recording ends after so much busy tone with the handset still up (0: never).",
+            default=60,
+            low=0,
+            high=3600,
+            unit="seconds",
+        ),
     ),
 )
 

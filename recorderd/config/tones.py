@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
-from recorderd.core.profile import Tone, ToneKind
+from recorderd.core.profile import Tone
+from recorderd.events import ToneKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

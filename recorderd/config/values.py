@@ -50,6 +50,7 @@ class LineAudio:
     near_channel: int  # 1-based
     far_channel: int
     pre_roll_ms: int
+    close_after_busy_s: int  # 0: never
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ what came before. A report is laid to a call by its time and state, never by "th
 - offered, and no caller yet: it is this call's caller. Another caller while one is known: the first
   caller gave up and a second call is on the line; the first is missed.
 - talking, within `LATE_ID_NS` of the answer, and no caller yet: it was sent before the answer (data
-  is only sent on-hook) and the modem took its time.
+  is only sent on-hook) and the modem took its time. The line's sound tells the place exactly.
 - talking otherwise: somebody else is calling in; kept as call waiting, never as the caller.
 - a report that began after the on-hook edge belongs to the next call, even if the hang-up was not
   yet final when it came; such reports and rings are taken back and handed on (`_on_hook`).
@@ -24,10 +24,10 @@ placed as far as anyone can tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from recorderd import events as ev
+from recorderd.core.closings import Closings
 from recorderd.core.closure import ClosureDoubt, Verdict, closure_doubt
 from recorderd.core.livecall import LineSettings, LiveCall
 from recorderd.core.manifest import (
@@ -35,30 +35,18 @@ from recorderd.core.manifest import (
     CallWaiting,
     CloseRecording,
     FileRecord,
-    Flash,
     OpenRecording,
     SaveDraft,
 )
-from recorderd.units import NS_PER_S, MonoNs, later, ms
+from recorderd.core.offer import Offer
+from recorderd.core.reports import differ, is_another, may_be_callers, of_same_burst
+from recorderd.core.talk import Happening, take
+from recorderd.units import MonoNs, later, ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from recorderd.units import ClockReading
-
-LATE_ID_NS = 6 * NS_PER_S
-"""One ringing cycle. The data burst lies before the answer and lasts under a second; modems print
-it when it is over. A longer wait would let a call-waiting report pass for the caller."""
-
-ID_THEN_RING_NS = 10 * NS_PER_S
-"""A caller ID with no ring after it for so long was an offer that ended. EN 300 659-1 lets the
-first ring follow the data within 0.5 s; modems that hide RING are why it is this long."""
-
-BURST_MAX_NS = 15 * NS_PER_S
-"""The line machine ends every burst, or calls the pin stuck after 10 s; nothing is decided before."""
-
-NOTICE_ANSWER_NS = 2 * NS_PER_S
-"""A card answers every announcement; one that has not by then will not."""
 
 Output: TypeAlias = (
     ev.CallFact
@@ -72,14 +60,6 @@ Output: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class _Closing:
-    """A call that ended while its announcement was still playing: waits for that answer."""
-
-    call: LiveCall
-    until: MonoNs
-
-
 class CallMachine:
     """All calls of one line. `new_id` makes a call id that never comes twice."""
 
@@ -89,11 +69,11 @@ class CallMachine:
         self.settings = settings
         self._reading = reading
         self._new_id = new_id
-        self._offered: LiveCall | None = None
-        self._offer_until: MonoNs | None = None
+        self._offer: Offer | None = None
         self._talking: LiveCall | None = None
         self._doubt: ClosureDoubt | None = None  # the off-hook may be a caller-ID closure
-        self._closing: dict[str, _Closing] = {}
+        self._closed: LiveCall | None = None  # its handset is still up
+        self._closings = Closings()
         self._time = reading.mono
         self._out: list[Output] = []
 
@@ -107,7 +87,7 @@ class CallMachine:
             self._dispatch(event)
         return self._out
 
-    def _dispatch(self, event: ev.Fact | ev.Input) -> None:  # noqa: C901, PLR0912  (one table)
+    def _dispatch(self, event: ev.Fact | ev.Input) -> None:  # noqa: C901  (one table)
         match event:
             case ev.RingingStarted():
                 self._ringing_started(event)
@@ -121,25 +101,28 @@ class CallMachine:
                 self._caller_id(event)
             case ev.WentOffHook():
                 self._off_hook(event)
-            case ev.HookFlashed():
-                self._flashed(event)
-            case ev.PulseDialled():
-                self._dialled(event)
             case ev.WentOnHook():
                 self._on_hook(event)
             case ev.AnnouncementFinished():
                 self._announced(event)
+            case ev.NoticeHeard():
+                self._judged(event)
             case ev.WallClockStepped():
                 self._reading = event.reading
             case ev.StopRequested():
                 self._stop(event)
             case _:
-                pass
+                self._happened(event)
 
     def deadline(self) -> MonoNs | None:
         """When this machine next needs a TimePassed."""
-        times = [self._offer_until, self._judged_at(), self._hold_ends()]
-        times += [closing.until for closing in self._closing.values()]
+        times = (
+            None if self._offer is None else self._offer.until,
+            self._judged_at(),
+            self._hold_ends(),
+            self._busy_ends(),
+            self._closings.deadline(),
+        )
         return min((at for at in times if at is not None), default=None)
 
     @property
@@ -150,7 +133,7 @@ class CallMachine:
     @property
     def offered(self) -> LiveCall | None:
         """The call that rings now."""
-        return self._offered
+        return None if self._offer is None else self._offer.call
 
     # ------------------------------------------------------------ ringing and caller ID
 
@@ -158,64 +141,55 @@ class CallMachine:
         if self._doubt is not None and self._judged_at() is not None:
             self._doubt.ringing_started(event.at)
             return
-        call = self._sign_of_offer(event.at)
-        if call is not None:
-            call.ringing_since = event.at
-            self._offer_until = _latest(self._offer_until, later(event.at, BURST_MAX_NS))
+        offer = self._sign_of_offer(event.at)
+        if offer is not None:
+            offer.burst_began(event.at)
 
     def _burst_ended(self, event: ev.RingBurstEnded) -> None:
         burst_ns = event.at - event.started_at
         if self._doubt is not None and self._judged_at() is not None:
             self._judge(self._doubt.burst_ended(event.at, burst_ns))
-        call = self._sign_of_offer(event.started_at)
-        if call is None:
-            return
-        call.bursts += 1
-        call.ringing_since = None
-        call.longest_burst_ns = max(call.longest_burst_ns, burst_ns)
-        self._offer_until = None  # it waited for this end
-        self._extend_offer(call, event.at)
+        offer = self._sign_of_offer(event.started_at)
+        if offer is not None:
+            offer.burst_ended(event.at, burst_ns)
 
     def _modem_rang(self, event: ev.ModemRang) -> None:
         if self._doubt is not None and self._judged_at() is not None:
             self._judge(self._doubt.rang())
-        call = self._sign_of_offer(event.at)
-        if call is not None:
-            call.modem_rings += 1
+        offer = self._sign_of_offer(event.at)
+        if offer is not None:
+            offer.call.modem_rings += 1
 
     def _ringing_stopped(self, event: ev.RingingStopped) -> None:
-        call = self._offered
-        if call is None or self._talking is not None:
+        offer = self._offer
+        if offer is None or self._talking is not None:
             return
+        call = offer.call
         if event.bursts == 0 and not call.modem_rings and call.caller is None:
-            self._offered, self._offer_until = None, None  # a stuck or noisy pin, told as a fault
+            self._offer = None  # a stuck or noisy pin, told as a fault
         elif call.last_ring_at is not None and call.last_ring_at <= event.at:
-            self._miss(event.at)
+            self._miss(offer, event.at)
 
     def _caller_id(self, event: ev.CallerIdReported) -> None:
         if self._talking is not None:
             self._caller_id_while_talking(self._talking, event)
             return
-        call = self._offered
-        if call is not None and call.caller is not None and _differs(call.caller, event.caller):
-            self._miss(call.last_ring_at if call.last_ring_at is not None else call.started_at)
-            call = None
-        if call is None:
-            call = self._offer(event.at)
-        call.started_at = min(call.started_at, event.at)
-        self._offer_until = _latest(self._offer_until, later(event.at, ID_THEN_RING_NS))
-        self._identify(call, event)
+        if self._offer is not None and is_another(self._offer.call, event):
+            self._miss(self._offer, self._offer.ended_at)
+        offer = self._offered_since(event.at)
+        offer.identified(event.at)
+        self._identify(offer.call, event)
 
     def _caller_id_while_talking(self, call: LiveCall, event: ev.CallerIdReported) -> None:
-        assert call.answered_at is not None
-        sent_before_answer = event.at <= later(call.answered_at, LATE_ID_NS)
-        open_to_one = call.caller is None and not call.dialled and not call.found
-        if open_to_one and (sent_before_answer or self._judged_at() is not None):
+        same_burst = of_same_burst(call.reports, event)
+        if same_burst is not None and same_burst is call.caller:
+            self._identify(call, event)
+        elif may_be_callers(call, event, self._doubt):
             if self._doubt is not None:
                 self._doubt.caller_id_came()
             self._identify(call, event)
             self._turn_inbound(call, event.at)
-        else:
+        elif same_burst is None or differ(same_burst, event.caller):
             call.call_waiting.append(CallWaiting(event.at, event.caller))
             call.reports.append(event)
             self._out.append(ev.CallWaitingIdentified(event.at, event.line, call.id, event.caller))
@@ -230,23 +204,28 @@ class CallMachine:
             self._announce(call, later(at, ms(call.settings.delay_ms)))
 
     def _identify(self, call: LiveCall, event: ev.CallerIdReported) -> None:
-        if call.caller is not None:
-            return  # some networks send the same report twice
-        call.reports.append(event)
-        call.caller = event.caller
-        self._out.append(ev.CallerIdentified(event.at, event.line, call.id, event.caller))
+        before, disagreed = call.caller, call.other_caller
+        call.take_report(event)
+        if call.caller is None:
+            return
+        if before is None:
+            self._out.append(ev.CallerIdentified(event.at, event.line, call.id, event.caller))
+        elif call.other_caller is not disagreed:
+            source = call.caller.source
+            self._out.append(ev.CallersDisagree(event.at, event.line, call.id, source))
 
     # ------------------------------------------------------------ off-hook
 
     def _off_hook(self, event: ev.WentOffHook) -> None:
         if self._doubt is not None and self._judged_at() is not None:
             self._judge(self._doubt.off_hook(event.at))
-        call, offered = self._offered, self._offered is not None
-        self._offered, self._offer_until = None, None
+        call, offered = self.offered, self._offer is not None
+        self._offer = None
         if call is None:
             call = LiveCall(self._new_id(), self.settings, event.at, self._direction(event))
-        call.answered_at, call.found = event.at, event.at_start
-        self._talking = call
+        call.answer(event.at)
+        call.found = event.at_start
+        self._talking, self._closed = call, None
         self._doubt = closure_doubt(call, event.at)
         self._out.append(self._began(call, event, offered=offered))
         self._out.append(OpenRecording(call.record(self._reading), event.at))
@@ -282,40 +261,65 @@ class CallMachine:
 
     # ------------------------------------------------------------ while talking
 
-    def _flashed(self, event: ev.HookFlashed) -> None:
+    def _happened(self, event: ev.Fact | ev.Input) -> None:
+        if not isinstance(event, Happening):
+            return
         if self._talking is not None:
-            self._talking.flashes.append(Flash(event.at, event.duration_ns))
-            self._save(self._talking)
+            facts = take(self._talking, event)
+            if facts is not None:
+                self._out += facts
+                self._save(self._talking)
+        elif self._closed is not None and isinstance(event, ev.HookFlashed | ev.SoundReturned):
+            self._reopen(self._closed, event.at)
 
-    def _dialled(self, event: ev.PulseDialled) -> None:
+    def _busy_ends(self) -> MonoNs | None:
+        """When the exchange's tone has gone on for long enough to close the recording."""
         call = self._talking
-        if call is not None and call.direction != "inbound":
-            call.dialled += event.digit
-            self._save(call)
+        if call is None or call.far_end is None or call.ended_at is not None:
+            return None
+        return call.far_end.close_at
+
+    def _close_busy(self, at: MonoNs) -> None:
+        """The far end has gone, and nobody hangs up: there is nothing more to record."""
+        call = self._talking
+        assert call is not None
+        seconds = call.settings.close_after_busy_s
+        call.closed_because = f"the far end had hung up: {seconds} s of busy tone"
+        call.ended_at = at
+        self._end(call)
+        self._closed = call
+
+    def _reopen(self, closed: LiveCall, at: MonoNs) -> None:
+        """The handset that stayed up is in use again; by whom with whom is not known."""
+        call = LiveCall(self._new_id(), self.settings, at, "unknown", continues=closed.id)
+        call.answer(at)
+        self._talking, self._closed = call, None
+        self._out.append(ev.CallReopened(at, self.settings.line, call.id, closed.id))
+        self._out.append(OpenRecording(call.record(self._reading), at))
+        self._announce(call, later(at, ms(call.settings.delay_ms)))
 
     def _announced(self, event: ev.AnnouncementFinished) -> None:
-        call = self._talking
-        closing = self._closing.pop(event.call_id, None)
-        if closing is not None:
-            call = closing.call
+        closing = self._closings.take(event.call_id)
+        call = self._talking if closing is None else closing
         if call is None or call.id != event.call_id or not call.notice_pending:
             return
-        call.take_notice(event)
-        self._out.append(
-            ev.NoticeEnded(
-                event.at,
-                event.line,
-                call.id,
-                event.completed,
-                event.error is not None,
-                call.notice_reason,
-            )
-        )
+        self._out.append(call.take_notice(event))
         if event.error is not None and not call.settings.records_without_notice:
             self._forbid(call, f"the announcement could not be played: {event.error}")
         if closing is not None:
-            self._file(call)
+            self._file_when_judged(call)
         elif call.forbidden is None:
+            self._save(call)
+
+    def _judged(self, event: ev.NoticeHeard) -> None:
+        closing = self._closings.take(event.call_id)
+        call = self._talking if closing is None else closing
+        if call is None or call.id != event.call_id:
+            return
+        call.take_verdict(event)
+        if closing is not None:
+            self._file(call)
+        else:
             self._save(call)
 
     def _forbid(self, call: LiveCall, reason: str) -> None:
@@ -327,7 +331,7 @@ class CallMachine:
     # ------------------------------------------------------------ on-hook
 
     def _on_hook(self, event: ev.WentOnHook) -> None:
-        call = self._talking
+        call, self._closed = self._talking, None
         if call is None or call.ended_at is not None:
             return
         call.ended_at = event.at
@@ -348,8 +352,11 @@ class CallMachine:
         taken = [report for report in call.reports if report.at > ended_at]
         call.reports = [report for report in call.reports if report.at <= ended_at]
         call.call_waiting = [other for other in call.call_waiting if other.at <= ended_at]
-        if any(report.caller is call.caller for report in taken):
+        callers = [report.caller for report in taken]
+        if any(caller is call.caller for caller in callers):
             call.caller = None
+        if any(caller is call.other_caller for caller in callers):
+            call.other_caller = None
         return taken
 
     def _judged_at(self) -> MonoNs | None:
@@ -376,8 +383,8 @@ class CallMachine:
         self._out.append(ev.CallerIdClosureSeen(call.answered_at, line, call.id, duration_ns))
         call.withdraw_answer()
         self._talking, self._doubt = None, None
-        self._offered = call
-        self._extend_offer(call, ended_at)
+        self._offer = Offer(call)
+        self._offer.rang(ended_at)
 
     def _end(self, call: LiveCall) -> None:
         assert call.ended_at is not None
@@ -387,7 +394,14 @@ class CallMachine:
         self._out.append(ev.CallEnded(call.ended_at, call.settings.line, call.id))
         if call.notice_pending:
             self._out.append(ev.StopAnnouncement(call.settings.line, call.id))
-            self._closing[call.id] = _Closing(call, later(self._time, NOTICE_ANSWER_NS))
+            self._closings.add(call, self._time)
+        else:
+            self._file_when_judged(call)
+
+    def _file_when_judged(self, call: LiveCall) -> None:
+        """At once, or when it is known whether the announcement was heard."""
+        if call.verdict_pending:
+            self._closings.add(call, self._time)
         else:
             self._file(call)
 
@@ -402,30 +416,24 @@ class CallMachine:
 
     # ------------------------------------------------------------ offers
 
-    def _sign_of_offer(self, at: MonoNs) -> LiveCall | None:
+    def _sign_of_offer(self, at: MonoNs) -> Offer | None:
         """A ring at `at`: the offered call it belongs to, or None while somebody talks."""
         if self._talking is not None:
             self._talking.last_ring_at = at
             return None
-        call = self._offered if self._offered is not None else self._offer(at)
-        self._extend_offer(call, at)
-        return call
+        offer = self._offered_since(at)
+        offer.rang(at)
+        return offer
 
-    def _offer(self, at: MonoNs) -> LiveCall:
-        call = LiveCall(self._new_id(), self.settings, at)
-        self._offered = call
-        self._out.append(ev.CallOffered(at, self.settings.line, call.id))
-        return call
+    def _offered_since(self, at: MonoNs) -> Offer:
+        """The call that rings, from `at` on if there is none yet."""
+        if self._offer is None:
+            self._offer = Offer(LiveCall(self._new_id(), self.settings, at))
+            self._out.append(ev.CallOffered(at, self.settings.line, self._offer.call.id))
+        return self._offer
 
-    def _extend_offer(self, call: LiveCall, at: MonoNs) -> None:
-        call.last_ring_at = _latest(call.last_ring_at, at)
-        until = later(at, ms(self.settings.profile.ring_stopped_ms))
-        self._offer_until = _latest(self._offer_until, until)
-
-    def _miss(self, at: MonoNs) -> None:
-        call = self._offered
-        assert call is not None
-        self._offered, self._offer_until = None, None
+    def _miss(self, offer: Offer, at: MonoNs) -> None:
+        self._offer, call = None, offer.call
         call.ended_at = at
         self._out.append(ev.CallMissed(at, self.settings.line, call.id))
         self._out.append(FileRecord(call.record(self._reading)))
@@ -444,16 +452,18 @@ class CallMachine:
             self._judge(Verdict.CALL)
         elif self._hold_ends() == due:
             self._release_notice(due)
-        elif self._offer_until == due:
-            self._offer_ran_out()
+        elif self._offer is not None and self._offer.until == due:
+            self._miss(self._offer, self._offer.ended_at)
+        elif self._busy_ends() == due:
+            self._close_busy(due)
         else:
-            self._give_up_notice(due)
+            self._give_up_waiting(due)
 
-    def _give_up_notice(self, due: MonoNs) -> None:
-        for call_id in [key for key, closing in self._closing.items() if closing.until == due]:
-            call = self._closing.pop(call_id).call
-            call.notice_pending = False
-            call.notice_reason = "the sound card did not say how the announcement ended"
+    def _give_up_waiting(self, due: MonoNs) -> None:
+        for call in self._closings.take_due(due):
+            if call.notice_pending:
+                call.notice_pending = False
+                call.notice_reason = "the sound card did not say how the announcement ended"
             self._file(call)
 
     def _release_notice(self, held: MonoNs) -> None:
@@ -464,20 +474,15 @@ class CallMachine:
         if call.notice is None and call.notice_reason is None:
             self._announce(call, held)
 
-    def _offer_ran_out(self) -> None:
-        call = self._offered
-        assert call is not None
-        self._miss(call.last_ring_at if call.last_ring_at is not None else call.started_at)
-
     def _stop(self, event: ev.StopRequested) -> None:
-        for closing in list(self._closing.values()):
-            self._file(closing.call)
-        self._closing.clear()
-        if self._offered is not None:
-            self._miss(event.at)
-        call = self._talking
-        if call is None:
+        for call in self._closings.take_all():
+            self._file(call)
+        if self._offer is not None:
+            self._miss(self._offer, event.at)
+        talking = self._talking
+        if talking is None:
             return
+        call = talking
         if call.ended_at is None:
             call.ended_at = event.at
             call.stopped = True
@@ -485,16 +490,9 @@ class CallMachine:
             self._out.append(ev.StopAnnouncement(call.settings.line, call.id))
             call.notice_pending = False
             call.notice_reason = "the recorder was stopped while it played"
+        call.verdict_pending = False  # nobody listens any more
         self._end(call)
 
     def _save(self, call: LiveCall) -> None:
         if call.forbidden is None:
             self._out.append(SaveDraft(call.record(self._reading)))
-
-
-def _latest(one: MonoNs | None, other: MonoNs) -> MonoNs:
-    return other if one is None or other > one else one
-
-
-def _differs(one: ev.Caller, other: ev.Caller) -> bool:
-    return (one.number, one.absence) != (other.number, other.absence)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from recorderd.core.dialling import Dialling
+from recorderd.core.farend import FarEnd
 from recorderd.core.manifest import CallRecord, CallWaiting, Disposition, Flash, Notice
-from recorderd.units import NS_PER_S, ns_to_frames
+from recorderd.core.reports import differ, of_same_burst, shown
+from recorderd.events import NoticeEnded
+from recorderd.units import NS_PER_S, ns_to_frames, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recorderd.core.profile import Profile
-    from recorderd.events import AnnouncementFinished, Caller, CallerIdReported, Direction
+    from recorderd.events import (
+        AnnouncementFinished,
+        Caller,
+        CallerIdReported,
+        Direction,
+        LineMeasured,
+        NoticeHeard,
+    )
     from recorderd.units import ClockReading, MonoNs
 
 
@@ -43,6 +54,8 @@ class LineSettings:
     clips: Mapping[str, ClipFacts]
     software_version: str
     config_sha256: str
+    is_listened_to: bool  # announcements are looked for in the line's sound
+    close_after_busy_s: int  # of busy tone with the handset still up; 0: never
     box_zero_ns: int  # position of this boot's monotonic zero on the axis of running time
 
     def box_time_s(self, at: MonoNs) -> int:
@@ -73,7 +86,12 @@ class LiveCall:
     reports: list[CallerIdReported] = field(default_factory=list)  # in order of arrival
     caller: Caller | None = None
     call_waiting: list[CallWaiting] = field(default_factory=list)
-    dialled: str = ""
+    other_caller: Caller | None = None  # what the other source said, where the two disagree
+    dialling: Dialling | None = None  # from the answer on, like the next
+    far_end: FarEnd | None = None
+    measured: LineMeasured | None = None
+    continues: str | None = None  # the call that was closed while the handset stayed up
+    closed_because: str | None = None  # the handset was still up then
     flashes: list[Flash] = field(default_factory=list)
     bursts: int = 0  # ring bursts counted by the sensor
     modem_rings: int = 0
@@ -83,11 +101,32 @@ class LiveCall:
     notice: Notice | None = None
     notice_reason: str | None = None
     notice_pending: bool = False  # asked for, and not yet answered
+    verdict_pending: bool = False  # it was played, and is being looked for in the line's sound
     notice_clip: str = ""  # the one that was asked for
     forbidden: str | None = None  # why this call must not be recorded
 
-    def take_notice(self, event: AnnouncementFinished) -> None:
+    def take_report(self, event: CallerIdReported) -> None:
+        """Take a caller ID of this call: the first, or the other source's of the same burst.
+
+        Another one of the same source changes nothing: some networks send a report twice.
+        """
+        known = self.caller
+        if known is not None and of_same_burst(self.reports, event) is not known:
+            return
+        self.reports.append(event)
+        self.caller = event.caller if known is None else shown(known, event.caller)
+        if known is not None and differ(known, event.caller):
+            self.other_caller = event.caller if self.caller is known else known
+
+    def take_notice(self, event: AnnouncementFinished) -> NoticeEnded:
         """Write down how the announcement ended."""
+        self._write_notice(event)
+        failed = event.error is not None
+        return NoticeEnded(
+            event.at, event.line, self.id, event.completed, failed, self.notice_reason
+        )
+
+    def _write_notice(self, event: AnnouncementFinished) -> None:
         self.notice_pending = False
         if event.error is not None:
             self.notice_reason = event.error
@@ -102,6 +141,34 @@ class LiveCall:
             frames=ns_to_frames(played_ns, self.settings.record_rate_hz),
             completed=event.completed,
         )
+        self.verdict_pending = self.settings.is_listened_to and event.started_at is not None
+
+    def take_verdict(self, event: NoticeHeard) -> None:
+        """Write down what was found of the announcement in the line's sound."""
+        self.verdict_pending = False
+        if self.notice is not None:
+            self.notice = replace(
+                self.notice,
+                heard=event.verdict,
+                score=event.score,
+                completeness=event.completeness,
+                heard_at=event.heard_at,
+                level_dbm0=event.level_dbm0,
+                channel=event.channel,
+            )
+
+    def answer(self, at: MonoNs) -> None:
+        """The handset is up, or there is sound again where it stayed up."""
+        self.answered_at = at
+        self.dialling = Dialling(at)
+        self.far_end = FarEnd(seconds(self.settings.close_after_busy_s))
+
+    @property
+    def dialled(self) -> str:
+        """The number of a call placed from here, as far as it is known; else empty."""
+        if self.dialling is None or self.direction == "inbound":
+            return ""
+        return self.dialling.number
 
     def withdraw_answer(self) -> None:
         """Nobody had answered after all: the call is still only offered."""
@@ -109,6 +176,8 @@ class LiveCall:
         self.answered_at, self.ended_at = None, None
         self.bursts, self.modem_rings = 0, 0  # they woke the caller-ID set; nobody heard a ring
         self.notice_pending, self.notice_reason, self.notice = False, None, None
+        self.verdict_pending, self.measured = False, None
+        self.dialling, self.far_end = None, None
 
     def record(self, reading: ClockReading) -> CallRecord:
         """The call as known now."""
@@ -131,6 +200,11 @@ class LiveCall:
             rings=max(self.bursts, self.modem_rings),
             flashes=tuple(self.flashes),
             call_waiting=tuple(self.call_waiting),
+            other_caller=self.other_caller,
+            digits=() if self.dialling is None else tuple(self.dialling.digits),
+            far_end_ended_at=None if self.far_end is None else self.far_end.ended_at,
+            continues=self.continues,
+            line_health=None if self.measured is None else self.measured.measures,
             notice=self.notice,
             notice_reason=self.notice_reason,
             cut=self.stopped,
@@ -146,4 +220,6 @@ class LiveCall:
     def _reason(self) -> str | None:
         if self.forbidden is not None:
             return self.forbidden
+        if self.closed_because is not None:
+            return self.closed_because
         return "the recorder was stopped during the call" if self.stopped else None

@@ -8,16 +8,17 @@ in `as_json`, by one reading of both clocks, so that all times of a call agree w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from recorderd.core.retention import UNKNOWN
 from recorderd.core.witness import caller_id_offset_s
-from recorderd.units import ClockReading, MonoNs, iso, to_datetime
+from recorderd.units import NS_PER_S, ClockReading, MonoNs, iso, to_datetime
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
 
-    from recorderd.events import Caller, Direction
+    from recorderd.events import Caller, Channel, Direction, NoticeVerdict
 
 Disposition = Literal["recorded", "missed", "not-recorded"]
 GapCause = Literal["overrun", "card-lost", "card-stalled", "writer-late", "write-failed", "cut"]
@@ -56,15 +57,22 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The announcement as it was played; `heard` and `score` come from listening to the line."""
+    """The announcement as it was played, and what of it was found in the line's sound.
+
+    `heard` is None where nobody listened; what follows it is then None too.
+    """
 
     clip: str
     sha256: str
     started_at: MonoNs | None
     frames: int  # of the recording, that the played part lasted
     completed: bool
-    heard: bool | None = None
-    score: float | None = None
+    heard: NoticeVerdict | None = None
+    score: float | None = None  # 0 to 1
+    completeness: float | None = None  # 0 to 1, of what can be heard of the clip
+    heard_at: MonoNs | None = None  # where its first sample lies
+    level_dbm0: float | None = None
+    channel: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,16 @@ class CallWaiting:
 
     at: MonoNs
     caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A key that was pressed during the call. `source` is where it was seen: the sound of a channel,
+    or the pulses of the hook."""
+
+    at: MonoNs
+    source: Channel | Literal["hook"]
+    digit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +132,11 @@ class CallRecord:
     rings: int = 0
     flashes: tuple[Flash, ...] = ()
     call_waiting: tuple[CallWaiting, ...] = ()
+    other_caller: Caller | None = None  # what the other source said, where the two disagree
+    digits: tuple[Digit, ...] = ()
+    far_end_ended_at: MonoNs | None = None  # where the exchange's tone began that says so
+    continues: str | None = None  # the call that was closed while the handset stayed up
+    line_health: Mapping[str, Any] | None = None  # the sound's measures
     notice: Notice | None = None
     notice_reason: str | None = None
     audio: Audio | None = None
@@ -160,6 +183,14 @@ def _as_json(record: CallRecord, zone: tzinfo) -> dict[str, Any]:
         "call_waiting": [
             {"at": when(other.at), "caller": _caller(other.caller)} for other in record.call_waiting
         ],
+        "other_caller": None if record.other_caller is None else _caller(record.other_caller),
+        "digits": [
+            {"frame": _frame(record, digit.at), "source": digit.source, "digit": digit.digit}
+            for digit in record.digits
+        ],
+        "far_end_ended_at": when(record.far_end_ended_at),
+        "continues": record.continues,
+        "line_health": None if record.line_health is None else dict(record.line_health),
         "sealed": _sealed(record.sealed),
         "notice": _notice(record),
         "notice_reason": record.notice_reason,
@@ -228,24 +259,35 @@ def _notice(record: CallRecord) -> dict[str, Any] | None:
     notice = record.notice
     if notice is None:
         return None
-    started_frame = None
-    if (
-        notice.started_at is not None
-        and record.audio is not None
-        and record.answered_at is not None
-    ):
-        rate_hz = record.audio.sample_rate_hz
-        since_hook = (notice.started_at - record.answered_at) * rate_hz // 1_000_000_000
-        started_frame = record.audio.pre_roll_frames + since_hook
     return {
         "clip": notice.clip,
         "sha256": notice.sha256,
-        "started_frame": started_frame,
+        "started_frame": _frame(record, notice.started_at),
         "frames": notice.frames,
         "completed": notice.completed,
-        "heard": notice.heard,
+        "heard": None if notice.heard is None else HEARD[notice.heard],
         "score": notice.score,
+        "completeness": notice.completeness,
+        "heard_frame": _frame(record, notice.heard_at),
+        "level_dbm0": notice.level_dbm0,
+        "channel": notice.channel,
     }
+
+
+HEARD: Final[Mapping[NoticeVerdict, bool | str]] = {
+    "heard": True,
+    "partly": "partly",
+    "not-heard": False,
+}
+"""How `call.json` writes a verdict."""
+
+
+def _frame(record: CallRecord, at: MonoNs | None) -> int | None:
+    """The frame of the recording at a moment; None where it has none."""
+    if at is None or record.audio is None or record.answered_at is None:
+        return None
+    since_hook = (at - record.answered_at) * record.audio.sample_rate_hz // NS_PER_S
+    return record.audio.pre_roll_frames + since_hook
 
 
 # ---------------------------------------------------------------- commands to the writer

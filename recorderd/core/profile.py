@@ -7,14 +7,13 @@ says what each one means. Times are milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from recorderd.events import ToneKind
 
 CallerIdKind = Literal["bell202", "v23", "number-display", "dtmf"]
 """FSK of Bell 202 or ITU-T V.23, Japan's framing over V.23, DTMF digits."""
-
-ToneKind = Literal["dial", "ringback", "busy", "congestion", "call-waiting", "special-information"]
-"""What an exchange says in tones, named as in ITU-T E.182; congestion is also called reorder, and
-special information that a number cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ class Station:
                 self._modem_input(event, results)
             case ev.DriverReady(kind="modem") | ev.DriverLost(kind="modem"):
                 self._modem_input(event, results)
+            case ev.CallerIdHeard(at, line, caller):
+                report = ev.CallerIdReported(at, line, caller)
+                results += [report, *self.calls.handle(report)]
             case ev.TimePassed():
                 self._line_facts(self.line.handle(event), results)
                 self._modem_input(event, results)

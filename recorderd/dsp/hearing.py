@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recorderd.core.callerid import CallerIdMessage
-    from recorderd.core.profile import Tone
+    from recorderd.core.profile import CallerIdKind, Tone
 
 DTMF_CLIP: Final = "dtmf-clip"
 STANDARDS: Final = (
@@ -72,6 +72,11 @@ class DigitHeard:
 Heard: TypeAlias = CallerIdHeard | DigitHeard | ToneHeard
 
 
+def standards_of(kinds: tuple[CallerIdKind, ...]) -> tuple[str, ...]:
+    """The standards of a country's caller ID."""
+    return tuple(standard for standard in STANDARDS if standard.startswith(kinds))
+
+
 class Ear:
     """Takes one channel's 16-bit samples at 8 kHz in blocks of any size; gives what it hears.
 
@@ -103,6 +108,11 @@ class Ear:
                 heard += self._tones.handle(batch)
                 heard += self._let_go((batch.first_frame + len(batch.power)) * HOP)
         return heard
+
+    def power(self, start: int, stop: int) -> float:
+        """The mean power of what was heard between two samples, as far as it is kept."""
+        samples = self._spectrum.samples(start, stop)
+        return float(np.mean(samples**2)) if len(samples) else 0.0
 
     def finish(self) -> list[Heard]:
         """What the sound's end makes certain. Nothing can be fed afterwards."""

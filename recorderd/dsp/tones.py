@@ -22,11 +22,14 @@ much) and 2 % of the sound card's clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from recorderd.core.profile import Tone, ToneKind
 from recorderd.dsp.bursts import FREQUENCY_ERROR_MAX, Burst, BurstFinder, Sound
 from recorderd.dsp.spectrum import HOP, RATE_HZ, Batch, Spectrum
+from recorderd.events import ToneKind
+
+if TYPE_CHECKING:
+    from recorderd.core.profile import Tone
 
 CADENCE_ERROR_MAX = 0.12
 CADENCE_SLACK = 12 * RATE_HZ // 1000  # samples: edges are seen to some milliseconds

@@ -73,11 +73,15 @@ def notice(said: dict[str, Any], record: dict[str, Any], shown: Shown) -> str:
     reason = record["notice_reason"]
     lines.append(done + (f": {shown(reason)}" if reason and not said["completed"] else ""))
     lines.append(HEARD[said["heard"]])
+    if said.get("heard_frame") is not None and rate_hz:
+        share, at = said["completeness"], said["heard_frame"] / rate_hz
+        lines.append(f"{share:.0%} of it, from {at:.2f} s, at {said['level_dbm0']:.0f} dBm0")
     return f"{lines[0]}<br><small>{'<br>'.join(lines[1:])}</small>"
 
 
 HEARD = {
     True: "heard on the line 回線上で確認",
+    "partly": "only partly heard on the line 回線上で一部のみ確認",
     False: "NOT heard on the line 回線上で確認できず",
     None: "not listened for 確認なし",
 }

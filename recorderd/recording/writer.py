@@ -72,6 +72,8 @@ class Writer:
     Between calls it lets the `keeper`, where there is one, do its own work.
     """
 
+    rest_s = 5.0  # the watchdog looks whether it moves
+
     def __init__(
         self,
         storage: Storage,

@@ -25,7 +25,11 @@ _WARNINGS = (
     ev.WriteFailed,
     ev.StoreAlarm,
     ev.CallNotRecorded,
+    ev.ListeningFailed,
+    ev.CallersDisagree,
 )
+
+_MOMENTS = {"at", "ended_at", "heard_at"}
 
 
 def set_up_logging() -> None:
@@ -47,7 +51,7 @@ def fact_line(fact: ev.Fact | ev.Input, reading: ClockReading) -> str:
     words = [type(fact).__name__]
     for field in dataclasses.fields(fact):
         value = getattr(fact, field.name)
-        if field.name == "at":
+        if field.name in _MOMENTS and value is not None:
             value = f"{reading.wall_at(value) / 1e9:.3f}"
         words.append(f"{field.name}={_shown(value)}")
     return " ".join(words)

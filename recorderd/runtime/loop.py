@@ -21,7 +21,9 @@ from recorderd.core.manifest import (
     OpenRecording,
     SaveDraft,
 )
+from recorderd.ports import PlayedNotice
 from recorderd.runtime.logs import log_fact
+from recorderd.runtime.workers import WorkerFullError
 from recorderd.units import NS_PER_MS, NS_PER_S, MonoNs, later
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from recorderd.core.station import Result, Station
     from recorderd.ports import Clip, Clock, HookSensor, Inbox, Modem, SoundCard, Watchdog
     from recorderd.runtime.status import Status
-    from recorderd.runtime.threads import InlineWriter, WriterThread
+    from recorderd.runtime.workers import Worker
     from recorderd.units import ClockReading
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,8 @@ class ControlLoop:
         clock: Clock,
         inbox: Inbox,
         actors: Actors,
-        writer: WriterThread | InlineWriter,
+        writer: Worker,
+        analyst: Worker,
         status: Status,
         watchdog: Watchdog,
         *,
@@ -100,6 +103,8 @@ class ControlLoop:
         self._inbox = inbox
         self._actors = actors
         self._writer = writer
+        self._analyst = analyst
+        self._playing: dict[str, Clip] = {}  # by call
         self._status = status
         self._watchdog = watchdog
         self._reload = reload
@@ -145,7 +150,7 @@ class ControlLoop:
                 due = deadline
         return due
 
-    def take(self, event: ev.Input) -> None:
+    def take(self, event: ev.Input) -> None:  # noqa: C901, PLR0912  (one table)
         """Let one input have its effect."""
         match event:
             case ev.StopRequested():
@@ -169,6 +174,7 @@ class ControlLoop:
                 | ev.WriteFailed()
                 | ev.StoreAlarm()
                 | ev.WriteResumed()
+                | ev.ListeningFailed()
             ):
                 self._note(event)
             case ev.DiskMeasured():  # every minute: nothing for the log
@@ -177,6 +183,15 @@ class ControlLoop:
                 self._to_all(event)
             case ev.TimePassed():
                 pass
+            case ev.LineMeasured():  # every few seconds of a call: nothing for the log
+                self._status.take(event)
+                self._to_line(event.line, event)
+            case ev.NoticeHeard() | ev.ToneHeard():
+                self._note(event)
+                self._to_line(event.line, event)
+            case ev.AnnouncementFinished():
+                self._to_line(event.line, event)
+                self._listen_for(event)
             case _:
                 self._to_line(event.line, event)
 
@@ -216,13 +231,38 @@ class ControlLoop:
                     | FileRecord()
                 ):
                     self._writer.submit(result)
+                case (
+                    ev.CallAnswered()
+                    | ev.CallPlaced()
+                    | ev.CallFound()
+                    | ev.CallReopened()
+                    | ev.CallEnded()
+                    | ev.CallerIdClosureSeen()
+                ):
+                    self._note(result)
+                    self._tell_analyst(result)
                 case _:
                     self._note(result)
 
     def _play(self, unit: LineUnit, command: ev.PlayAnnouncement) -> None:
         assert unit.output is not None, "a line with an announcement has an output"
         clip = self._actors.clips[command.clip]
+        self._playing[command.call_id] = clip
         unit.output.play(command.line, command.call_id, clip, unit.output_channel, command.at)
+
+    def _listen_for(self, finished: ev.AnnouncementFinished) -> None:
+        """Let it be looked for in the line's sound."""
+        clip, started_at = self._playing.pop(finished.call_id, None), finished.started_at
+        if clip is not None and started_at is not None:
+            self._tell_analyst(
+                PlayedNotice(finished.line, finished.call_id, clip, started_at, finished.frames)
+            )
+
+    def _tell_analyst(self, what: ev.CallFact | PlayedNotice) -> None:
+        try:
+            self._analyst.submit(what)
+        except WorkerFullError as error:  # it stands still; recording does not wait for it
+            log.warning("%s", error)
 
     def _note(self, fact: ev.Fact | ev.Input) -> None:
         log_fact(fact, self.reading)
@@ -235,6 +275,7 @@ class ControlLoop:
         for card in self._actors.cards.values():
             card.watch(now)
         self._writer.tick()
+        self._analyst.tick()
         if self._writer.failure is not None:
             raise self._writer.failure
         if now >= self._clock_at:

@@ -20,6 +20,7 @@ from recorderd.core.witness import DOUBT_S, caller_id_offset_s
 from recorderd.units import NS_PER_S, MonoNs, iso, to_datetime
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -31,6 +32,9 @@ WRITE_EVERY_NS = 30 * NS_PER_S
 """Also when nothing changed, so that an old file shows that nobody writes it."""
 
 WRITE_AT_MOST_NS = 1 * NS_PER_S
+
+SOUND_JUDGED_S = 20
+"""A call this long in which nothing is wrong shows that the line was mended."""
 
 BLANKS = 4096
 """A block of most file systems. One written in place needs no other."""
@@ -50,6 +54,8 @@ class LineStatus:
     devices: dict[str, str] = field(default_factory=dict)  # kind -> "ready" or why not
     faults: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # calls that the disk refuses, and why
+    notices: dict[str, int] = field(default_factory=dict)  # announcements played, by what was heard
+    sound: Mapping[str, Any] | None = None  # how the newest call's is
 
     def all_faults(self) -> dict[str, str]:
         """Every fault; of what the disk refuses, the newest."""
@@ -178,6 +184,8 @@ class Status:
                     "not_recorded": line.not_recorded,
                     "last_recording_at": when(line.last_recording_at),
                     "devices": line.devices,
+                    "notices": line.notices,
+                    "sound": None if line.sound is None else dict(line.sound),
                     "faults": line.all_faults(),
                 }
                 for name, line in self.lines.items()
@@ -194,11 +202,11 @@ class Status:
         }
 
 
-def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa: C901, PLR0912  (one table)
+def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa: C901, PLR0912, PLR0915  (one table)
     match fact:
         case ev.CallOffered():
             line.state, line.call_id = "ringing", fact.call_id
-        case ev.CallAnswered() | ev.CallPlaced() | ev.CallFound():
+        case ev.CallAnswered() | ev.CallPlaced() | ev.CallFound() | ev.CallReopened():
             line.state, line.call_id = "talking", fact.call_id
             line.calls += 1
         case ev.CallEnded():
@@ -225,6 +233,16 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             line.devices["modem"] = fact.reason
         case ev.ModemReady():
             line.devices["modem"] = "ready"
+        case ev.ListeningFailed():
+            line.faults["listening"] = f"the line's sound could not be listened to: {fact.reason}"
+        case ev.NoticeHeard():
+            _take_verdict(line, fact)
+        case ev.LineMeasured():
+            line.sound = fact.measures
+            if fact.findings:
+                line.faults["sound"] = "; ".join(fact.findings)
+            elif fact.measures["seconds"] >= SOUND_JUDGED_S:
+                line.faults.pop("sound", None)
         case ev.LineFaulted():
             line.faults[fact.fault] = fact.detail
         case ev.LineRestored():
@@ -236,3 +254,15 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
                 line.faults["announcement"] = fact.reason or "not played"
         case _:
             pass
+
+
+def _take_verdict(line: LineStatus, heard: ev.NoticeHeard) -> None:
+    """An announcement that was played and not heard is an alarm, until one is heard again."""
+    line.notices[heard.verdict] = line.notices.get(heard.verdict, 0) + 1
+    if heard.verdict == "not-heard":
+        line.faults["notice"] = (
+            "the announcement was played and is not in the line's sound; callers may not have heard "
+            "it: check announcement.output_device and its cable into the line"
+        )
+    elif heard.verdict == "heard":
+        line.faults.pop("notice", None)

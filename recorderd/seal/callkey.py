@@ -84,7 +84,9 @@ class CallKey(OpenedKey):
         return replace(
             record,
             caller=None if record.caller is None else _nameless(record.caller),
+            other_caller=None if record.other_caller is None else _nameless(record.other_caller),
             dialled=None,
+            digits=(),
             call_waiting=tuple(
                 replace(other, caller=_nameless(other.caller)) for other in record.call_waiting
             ),
@@ -114,7 +116,9 @@ def _party(content: dict[str, Any]) -> dict[str, Any]:
     """What is sealed of a record; vault.with_party puts it back."""
     return {
         "caller": content["caller"],
+        "other_caller": content["other_caller"],
         "dialled": content["dialled"],
+        "digits": content["digits"],
         "call_waiting": [other["caller"] for other in content["call_waiting"]],
     }
 

@@ -166,7 +166,9 @@ def with_party(record: dict[str, Any], opener: Opener) -> dict[str, Any]:
         return {
             **record,
             "caller": party["caller"],
+            "other_caller": party.get("other_caller"),
             "dialled": party["dialled"],
+            "digits": party.get("digits", []),
             "call_waiting": [{**item, "caller": caller} for item, caller in waiting],
             "sealed": None,
         }

@@ -51,6 +51,7 @@ class Inbound:
     talk_ns: int
     late_id_ns: int | None  # from the lift to a caller ID that came too late
     caller_id: CallerIdMoment | None  # None: as the country does it
+    busy_ns: int = 0  # of busy tone after the talk, before the handset is put down
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Outbound:
     by_pulse: bool
     pulses_per_s: int
     talk_ns: int
+    busy_ns: int = 0  # as for an inbound one
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@
 sound do, each at its own moment, by the habits of the country's network. It is a function of the
 action, its moment and the seed, so that a run can be repeated edge by edge.
 
-What is left out, on purpose: the caller-ID signal itself in the audio, ringing current that leaks
-into the hook sensor, and tones after the far end has hung up.
+What is left out, on purpose: ringing current that leaks into the hook sensor, and what an exchange
+sends after some minutes of busy tone.
 
 Sources: tones from the country's profile, cadences of ringing from the indications list of the Asterisk
 project (indications.conf.sample), for Japan the annexes of the telecommunications facilities
@@ -34,6 +34,7 @@ from recorderd.sim.actions import (
     Outbound,
     RingLevel,
 )
+from recorderd.sim.burst import FORMS, Form, burst_ns
 from recorderd.units import NS_PER_S, MonoNs, later, ms, seconds
 
 if TYPE_CHECKING:
@@ -90,8 +91,17 @@ class SoundPlayed:
     skipped_ns: int = 0  # where in the sound it begins
 
 
+@dataclass(frozen=True, slots=True)
+class CallerSent:
+    """The burst in which the exchange sends who calls (burst.py), as a modem would print it."""
+
+    at: MonoNs
+    form: Form
+    fields: tuple[tuple[str, str], ...]
+
+
 Happening: TypeAlias = (
-    HookMoved | RingMoved | ModemSpoke | ReportArrived | ModemPlugged | SoundPlayed
+    HookMoved | RingMoved | ModemSpoke | ReportArrived | ModemPlugged | SoundPlayed | CallerSent
 )
 
 
@@ -104,7 +114,8 @@ class Network:
 
     ring_hz: int
     ring_cadence_ms: tuple[int, ...]  # on, off, on, off …
-    caller_id: Literal["closure", "before", "between"]
+    caller_id: CallerIdWay
+    form: Form  # of its burst
     tones: tuple[Tone, ...]
 
     def tone(self, kind: str) -> Tone:
@@ -112,7 +123,8 @@ class Network:
         return next(tone for tone in self.tones if tone.kind == kind)
 
 
-_Habits: TypeAlias = tuple[int, tuple[int, ...], Literal["closure", "before", "between"]]
+CallerIdWay = Literal["closure", "before", "between"]
+_Habits: TypeAlias = tuple[int, tuple[int, ...], CallerIdWay]
 _EUROPE: _Habits = (25, (1000, 4000), "between")
 _AMERICA: _Habits = (20, (2000, 4000), "between")
 _HABITS: dict[str, _Habits] = {
@@ -139,7 +151,10 @@ def network_of(country: str) -> Network:
         raise ConfigError([
             f"site.country: the simulator knows no telephone network of {country}; known: {known}"
         ])
-    return Network(*_HABITS[name], load_profile(name).tones)
+    profile = load_profile(name)
+    # Where numbers are sent as digits, an exchange of the simulator sends V.23 all the same.
+    forms = [form for form in FORMS if form in profile.caller_id]
+    return Network(*_HABITS[name], forms[0] if forms else "v23", profile.tones)
 
 
 # ---------------------------------------------------------------- timing of one call
@@ -255,11 +270,14 @@ def _hook_moves(
             yield HookMoved(at, state)
 
 
-def _talk(answered: MonoNs, talk_ns: int, rng: random.Random) -> Iterator[Happening]:
-    """The conversation, and the receiver put down after it."""
-    hung_up = later(answered, talk_ns)
+def _talk(answered: MonoNs, call: Inbound | Outbound, rng: random.Random) -> Iterator[Happening]:
+    """The conversation, busy tone when the far end has gone, and the receiver put down after it."""
+    talked = later(answered, call.talk_ns)
+    hung_up = later(talked, call.busy_ns)
     skipped_ns = seconds(rng.uniform(0, TALK_PATTERN_S))
-    yield SoundPlayed(answered, hung_up, "talk", skipped_ns)
+    yield SoundPlayed(answered, talked, "talk", skipped_ns)
+    if call.busy_ns:
+        yield SoundPlayed(talked, hung_up, "busy")
     yield from _hook_moves(hung_up, off_hook=False, rng=rng)
 
 
@@ -305,7 +323,7 @@ class _InboundCall:
         yield from self._report_after_ring()
         if self._answered is not None:
             yield from _hook_moves(self._answered, off_hook=True, rng=self._rng)
-            yield from _talk(self._answered, self._call.talk_ns, self._rng)
+            yield from _talk(self._answered, self._call, self._rng)
 
     def _caller_id_way(self) -> str:
         call, network = self._call, self._network
@@ -320,15 +338,18 @@ class _InboundCall:
     def _before_ring_ns(self) -> int:
         if self._way == "closure":
             return ms(ALERT_MS + CLOSURE_AFTER_ALERT_MS + CLOSURE_MS + RING_AFTER_CLOSURE_MS)
-        return ms(RING_AFTER_REPORT_MS) if self._way == "before" else 0
+        return self._burst_ns() + ms(RING_AFTER_REPORT_MS) if self._way == "before" else 0
+
+    def _burst_ns(self) -> int:
+        return burst_ns(self._network.form, self._fields(self._at))
 
     def _before_ring(self) -> Iterator[Happening]:
         if self._way == "closure":
             yield from _closure(self._at, ms(CLOSURE_MS), self._rng)
             opened_ms = RING_AFTER_CLOSURE_MS + REPORT_BEFORE_OPENING_MS
-            yield self._report(later(self._first_ring, -ms(opened_ms)))
+            yield from self._sent(later(self._first_ring, -ms(opened_ms)))
         elif self._way == "before":
-            yield self._report(self._at)
+            yield from self._sent(later(self._at, self._burst_ns()))
 
     def _ringing(self) -> Iterator[Happening]:
         cadence_ms = self._network.ring_cadence_ms
@@ -367,11 +388,18 @@ class _InboundCall:
             at = later(first_burst_ends, ms(REPORT_AFTER_RING_MS))
             # Whoever answers during the data cuts it off, so that it never arrives.
             if self._answered is None or at < self._answered:
-                yield self._report(at)
+                yield from self._sent(at)
         elif self._answered is not None and self._call.late_id_ns is not None:
-            yield self._report(later(self._answered, self._call.late_id_ns))
+            at = later(self._answered, self._call.late_id_ns)
+            yield ReportArrived(at, self._fields(at))
 
-    def _report(self, at: MonoNs) -> ReportArrived:
+    def _sent(self, printed: MonoNs) -> Iterator[Happening]:
+        """The burst, and the modem's report right after it."""
+        fields = self._fields(printed)
+        yield CallerSent(later(printed, -self._burst_ns()), self._network.form, fields)
+        yield ReportArrived(printed, fields)
+
+    def _fields(self, at: MonoNs) -> tuple[tuple[str, str], ...]:
         moment = self._day_time + timedelta(microseconds=(at - self._at) // 1000)
         fields = [("DATE", f"{moment:%m%d}"), ("TIME", f"{moment:%H%M}")]
         fields.append((
@@ -380,7 +408,7 @@ class _InboundCall:
         ))
         if self._call.name is not None:
             fields.append(("NAME", self._call.name))
-        return ReportArrived(at, tuple(fields))
+        return tuple(fields)
 
 
 # Codes in place of a number: P and O everywhere, C and S as the exchanges of Japan send them.
@@ -412,7 +440,7 @@ def _outbound(
     ringback = later(dialled, ms(POST_DIAL_DELAY_MS))
     answered = later(ringback, ms(RINGBACK_CADENCES * sum(network.tone("ringback").cadence_ms)))
     yield SoundPlayed(ringback, answered, "ringback")
-    yield from _talk(answered, call.talk_ns, rng)
+    yield from _talk(answered, call, rng)
 
 
 def _tone_digits(call: Outbound, at: MonoNs) -> tuple[list[Happening], MonoNs]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recorderd.events import DriverReady, HookEdge, RingEdge
 from recorderd.sim.exchange import (
+    CallerSent,
     Happening,
     HookMoved,
     ModemPlugged,
@@ -56,6 +57,8 @@ class SimLine:
                 # Here, because the timeline grows only with what happens on the line.
                 self._sound.forget_before(later(at, -self._kept_ns))
                 self._sound.play(sound, at, until, skipped_ns)
+            case CallerSent(at, form, fields):
+                self._sound.play_burst(form, fields, at)
             case _:
                 self._let_modem(happening)
 

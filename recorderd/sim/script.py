@@ -15,8 +15,9 @@ Raw verbs say what the sensors saw; the others are expanded by exchange.py as th
 
     hook off|on        ring-edge on|off      modem-bytes "TEXT"     modem unplug|plug
     inbound [number=N] [name=TEXT] [absence=private|payphone|out-of-area|unavailable] [rings=N]
-            answer=SECONDS|never [talk=SECONDS] [late-id=SECONDS] [cid=before|between|none]
-    outbound dial=DIGITS [by=tone|pulse] [pps=10|20] talk=SECONDS
+            answer=SECONDS|never [talk=SECONDS [busy=SECONDS]] [late-id=SECONDS]
+            [cid=before|between|none]
+    outbound dial=DIGITS [by=tone|pulse] [pps=10|20] talk=SECONDS [busy=SECONDS]
     flash MS           closure SECONDS       message-waiting on|off
     card lost|back     card overrun MS
 """
@@ -344,7 +345,7 @@ def _card(words: Words) -> CardAction:
 
 def _inbound(words: Words) -> Inbound:
     fields = _fields(
-        words, ("number", "name", "absence", "rings", "answer", "talk", "late-id", "cid")
+        words, ("number", "name", "absence", "rings", "answer", "talk", "busy", "late-id", "cid")
     )
     call = Inbound(
         number=_optional(fields, "number", _number),
@@ -353,11 +354,14 @@ def _inbound(words: Words) -> Inbound:
         rings=_optional(fields, "rings", lambda text: _whole(text, 1, 60)),
         answer_ns=_required(fields, "answer", _answer),
         talk_ns=_optional(fields, "talk", _talk) or 0,
+        busy_ns=_optional(fields, "busy", _talk) or 0,
         late_id_ns=_optional(fields, "late-id", lambda text: _seconds_between(text, 0, 600)),
         caller_id=_optional(fields, "cid", lambda text: _choice(text, "moment", _MOMENTS)),
     )
     _check_caller(call)
     _check_answer(call, talk_given="talk" in fields)
+    if "busy" in fields and call.answer_ns is None:
+        raise _Wrong("busy= comes after talk=, and excludes answer=never")
     return call
 
 
@@ -382,7 +386,7 @@ def _check_answer(call: Inbound, *, talk_given: bool) -> None:
 
 
 def _outbound(words: Words) -> Outbound:
-    fields = _fields(words, ("dial", "by", "pps", "talk"))
+    fields = _fields(words, ("dial", "by", "pps", "talk", "busy"))
     by_pulse = _optional(fields, "by", lambda text: _choice(text, "way", _WAYS)) or False
     if "pps" in fields and not by_pulse:
         raise _Wrong("pps= needs by=pulse")
@@ -391,6 +395,7 @@ def _outbound(words: Words) -> Outbound:
         by_pulse=by_pulse,
         pulses_per_s=_optional(fields, "pps", lambda text: _choice(text, "speed", _SPEEDS)) or 10,
         talk_ns=_required(fields, "talk", _talk),
+        busy_ns=_optional(fields, "busy", _talk) or 0,
     )
 
 

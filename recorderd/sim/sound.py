@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recorderd.media.announcement import load_clip
+from recorderd.sim.burst import burst_samples
 from recorderd.units import FrameIndex, MonoNs, frames_to_ns, ns_to_frames
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from recorderd.core.profile import Tone
     from recorderd.ports import Clip
+    from recorderd.sim.burst import Form
     from recorderd.sim.exchange import Network
 
 Pattern = npt.NDArray[np.int16]  # shape (frames, 2): near, far
@@ -37,6 +39,7 @@ NOISE_DB = -65.0
 RINGING_DB = -35.0  # what a line transformer lets through of the ringing current
 TONE_DB = -16.0
 DIGIT_DB = -12.0
+BURST_DB = -17.0
 NOISE_S = 5.0
 PAUSE_S = 0.5
 
@@ -65,6 +68,11 @@ class Palette:
     def of_clip(self, clip: Clip) -> Pattern:
         """An announcement: whole on the far side, for it is played into the line."""
         return _sided(FAR, self._at_rate(clip))
+
+    def of_burst(self, form: Form, fields: tuple[tuple[str, str], ...]) -> Pattern:
+        """A caller ID, which the exchange sends into the line."""
+        samples = burst_samples(form, fields, self._rate_hz)
+        return _sided(FAR, samples * _amplitude(BURST_DB) * np.sqrt(2))
 
     def noise(self, seed: int) -> Pattern:
         rng = np.random.default_rng(seed)
@@ -174,6 +182,11 @@ class LineSound:
     def play(self, sound: str, at: MonoNs, until: MonoNs, skipped_ns: int) -> None:
         skipped_frames = ns_to_frames(skipped_ns, self.rate_hz)
         self.spans.append(Span(at, until, self.palette.pattern(sound), skipped_frames))
+
+    def play_burst(self, form: Form, fields: tuple[tuple[str, str], ...], at: MonoNs) -> None:
+        pattern = self.palette.of_burst(form, fields)
+        until = MonoNs(at + frames_to_ns(len(pattern), self.rate_hz))
+        self.spans.append(Span(at, until, pattern))
 
     def play_clip(self, clip: Clip, at: MonoNs) -> Span:
         until = MonoNs(at + frames_to_ns(clip.frames, clip.rate_hz))

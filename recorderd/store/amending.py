@@ -81,8 +81,8 @@ def corrected_times(record: dict[str, Any], reading: ClockReading) -> dict[str, 
     return {
         **{
             key: at(record[key])
-            for key in ("started_at", "answered_at", "ended_at")
-            if record[key] is not None
+            for key in ("started_at", "answered_at", "ended_at", "far_end_ended_at")
+            if record.get(key) is not None
         },
         **{
             key: [{**item, "at": at(item["at"])} for item in record[key]]

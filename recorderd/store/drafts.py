@@ -17,6 +17,7 @@ from recorderd.core.manifest import (
     Audio,
     CallRecord,
     CallWaiting,
+    Digit,
     Flash,
     Gap,
     Notice,
@@ -141,6 +142,8 @@ def _record(data: dict[str, Any]) -> CallRecord:
     rest = dict(data)
     rest["reading"] = ClockReading(**rest["reading"])
     rest["caller"] = _maybe(Caller, rest["caller"])
+    rest["other_caller"] = _maybe(Caller, rest["other_caller"])
+    rest["digits"] = tuple(Digit(**digit) for digit in rest["digits"])
     rest["notice"] = _maybe(Notice, rest["notice"])
     rest["audio"] = _maybe(Audio, rest["audio"])
     rest["sealed"] = _sealed(rest["sealed"])

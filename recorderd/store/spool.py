@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LEFT_MS_MAX = 700
 """More sound than this does not wait for the next `flush`, which comes half a second later
-(runtime/threads.py). So what is not yet durable is 1.2 s old at the most, and of the two seconds that
+(runtime/workers.py). So what is not yet durable is 1.2 s old at the most, and of the two seconds that
 a power cut may cost 0.8 s are left for a flush that is late and a sync that is slow. Each sync wears a
 memory card by some pages, so that there are no more of them than that takes."""
 

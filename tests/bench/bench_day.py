@@ -22,8 +22,8 @@ from recorderd.cli.demo import CONFIG
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
 from recorderd.store.catalogue import NAME, open_catalogue
 
@@ -48,7 +48,7 @@ def play(folder: Path) -> tuple[float, float, list]:
     config = load(folder / "recorderd.toml")
     began, cpu_before = time.monotonic(), time.process_time()
     office = VirtualOffice(config, ring_seconds_of(config))
-    daemon = Daemon(config, office, ServiceManager(), InlineWriter)
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
     daemon.start()
     while office.world.now() < office.office.finished_at:
         daemon.loop.step()

@@ -22,8 +22,8 @@ from recorderd.config.needs import changed_lines, ring_seconds_of
 from recorderd.daemon import Daemon, prepare_directory
 from recorderd.errors import StoreError
 from recorderd.media import codec
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
 from recorderd.store.catalogue import NAME, open_catalogue
 
@@ -186,7 +186,7 @@ def small_office(folder: Path, script: str, text: str = demo.CONFIG):
     (folder / "recorderd.toml").write_text(text.replace("office-day.line", "small.line"))
     config = load(folder / "recorderd.toml")
     office = VirtualOffice(config, ring_seconds_of(config))
-    return Daemon(config, office, ServiceManager(), InlineWriter), office, config
+    return Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker), office, config
 
 
 def run_to(daemon, office, seconds: float) -> None:
@@ -353,7 +353,7 @@ class CountingWatchdog(ServiceManager):
     def stopping(self): ...
 
 
-class StandingWriter(InlineWriter):
+class StandingWriter(InlineWorker):
     stands = False
 
     def tick(self):
@@ -364,7 +364,7 @@ class StandingWriter(InlineWriter):
 def test_the_watchdog_is_fed_only_while_the_writer_moves(tmp_path):
     _, office, config = small_office(tmp_path, "")
     watchdog = CountingWatchdog()
-    daemon = Daemon(config, office, watchdog, StandingWriter)
+    daemon = Daemon(config, office, watchdog, StandingWriter, InlineWorker)
     daemon.start()
     run_to(daemon, office, 20)
     fed = watchdog.fed
@@ -381,7 +381,7 @@ def test_the_watchdog_is_fed_only_while_the_writer_moves(tmp_path):
 def test_the_watchdog_is_fed_only_while_cards_that_say_so_deliver(tmp_path):
     _, office, config = small_office(tmp_path, '09:00:30 "Demo card" card lost\n')
     watchdog = CountingWatchdog()
-    daemon = Daemon(config, office, watchdog, InlineWriter)
+    daemon = Daemon(config, office, watchdog, InlineWorker, InlineWorker)
     daemon.start()
     run_to(daemon, office, 60)
     assert watchdog.fed >= 45  # every 1.2 s: a card that is known to be lost restarts nobody
@@ -446,7 +446,7 @@ def test_a_full_or_read_only_disk_is_named(tmp_path, options):
 def test_two_recorders_do_not_share_a_directory(tmp_path):
     daemon, office, config = small_office(tmp_path, "")
     daemon.start()
-    second = Daemon(config, VirtualOffice(config, 32), ServiceManager(), InlineWriter)
+    second = Daemon(config, VirtualOffice(config, 32), ServiceManager(), InlineWorker, InlineWorker)
     with pytest.raises(StoreError, match="another recorderd"):
         second.start()
     finish(daemon, office)

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recorderd.sim import burst
+from recorderd.sim.burst import bits_of, character, mdmf, number_display, with_checksum
+
 if TYPE_CHECKING:
     from recorderd.core.profile import Tone
 
+__all__ = ["bits_of", "character", "mdmf", "number_display"]
+
 RATE = 8000
 FULL_SCALE_DBM0 = 3.14  # a sine of full scale (ITU-T G.711, table 5)
-TONES = {"bell202": (1200.0, 2200.0), "v23": (1300.0, 2100.0)}
+TONES = burst.TONES_HZ
 ROWS = (697.0, 770.0, 852.0, 941.0)
 COLUMNS = (1209.0, 1336.0, 1477.0, 1633.0)
 KEYS = "123A456B789C*0#D"
@@ -22,58 +27,15 @@ def amplitude(dbm0: float) -> float:
     return 10 ** ((dbm0 - FULL_SCALE_DBM0) / 20)
 
 
-def character(byte: int, stops: int = 1) -> list[int]:
-    return [0, *((byte >> place) & 1 for place in range(8)), *[1] * stops]
-
-
-def bits_of(data: bytes, seizure: int, mark: int, stops: int = 1, tail: int = 4) -> list[int]:
-    body = [bit for byte in data for bit in character(byte, stops)]
-    return [place % 2 for place in range(seizure)] + [1] * mark + body + [1] * tail
-
-
-def mdmf(*parameters: tuple[int, bytes], kind: int = 0x80) -> bytes:
-    body = b"".join(bytes((number, len(value))) + value for number, value in parameters)
-    return with_checksum(bytes((kind, len(body))) + body)
-
-
 def sdmf(date: bytes, number: bytes) -> bytes:
     return with_checksum(bytes((0x04, len(date + number))) + date + number)
-
-
-def with_checksum(data: bytes) -> bytes:
-    return data + bytes((-sum(data) % 256,))
-
-
-def even(byte: int) -> int:
-    return byte | 0x80 if byte.bit_count() % 2 else byte
-
-
-def number_display(*parameters: tuple[int, bytes]) -> bytes:
-    body = b"".join(bytes((number, len(value))) + value for number, value in parameters)
-    inner = bytes((0x40, len(body))) + body
-    stuffed = b"".join(
-        bytes((byte, byte)) if byte == 0x10 else bytes((byte,)) for byte in inner[1:]
-    )
-    plain = b"\x07\x10\x02\x40" + stuffed + b"\x10\x03"
-    wire = bytes(even(byte) for byte in plain)
-    crc = 0
-    for byte in wire:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x8408 if crc & 1 else 0)
-    return bytes(even(byte) for byte in b"\x10\x01") + wire + crc.to_bytes(2, "little")
 
 
 def cpfsk(
     bits: list[int], tones: tuple[float, float], dbm0: float = -14.0, speed: float = 1.0, phase=0.0
 ) -> np.ndarray:
     """Continuous in phase, bits changing at the sample that is next, as in spandsp's sender."""
-    length = RATE / 1200 / speed
-    count = int(len(bits) * length)
-    which = np.minimum((np.arange(count) / length).astype(int), len(bits) - 1)
-    frequency = np.where(np.array(bits)[which] == 1, tones[0], tones[1]) * speed
-    angle = phase + 2 * np.pi * np.cumsum(frequency) / RATE
-    return amplitude(dbm0) * np.sin(angle)
+    return amplitude(dbm0) * burst.cpfsk(bits, tones, RATE, speed, phase)
 
 
 def tone(frequencies, seconds: float, dbm0=-14.0, speed: float = 1.0) -> np.ndarray:

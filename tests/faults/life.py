@@ -29,11 +29,12 @@ from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
 from recorderd.media.announcement import load_clip
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim import sound as sound_of_lines
 from recorderd.sim.devices import VirtualOffice
 from recorderd.units import NS_PER_S, MonoNs
+from tests.deaf import Deaf
 from tests.faults.mutants import mutated
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def live(
             tell(f"alarm {event.topic} {event.text}")
         post(event)
 
-    class Told(InlineWriter):
+    class Told(InlineWorker):
         heard_frames = 0
 
         def tick(self) -> None:
@@ -182,7 +183,7 @@ def live(
 
     office.inbox.post = heard
     with patch.object(composition, "new_call_id", lambda: next(ids)):
-        daemon = Daemon(config, office, ServiceManager(), Told)
+        daemon = Daemon(config, office, ServiceManager(), Told, Deaf)
         end = MonoNs(world.start + round(ends_s * NS_PER_S))
         daemon.start()
         tell("ready")

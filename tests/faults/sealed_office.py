@@ -20,11 +20,12 @@ from recorderd.cli import demo
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
 from recorderd.store.ledger import open_recorder_ledger
 from recorderd.store.recovery import recover
+from tests.deaf import Deaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def main(folder: Path, end_by: str) -> None:
     config = load(folder / "recorderd.toml")
     office = VirtualOffice(config, ring_seconds_of(config))
     (folder / "calls.line").unlink()  # whoever searches this folder must not find the script
-    daemon = Daemon(config, office, ServiceManager(), InlineWriter)
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, Deaf)
     daemon.start()
     last_began_s = 10 + (CALLS - 1) // 2 * 2 * CALL_EVERY_S
     end = office.world.start + (last_began_s + 11) * 1_000_000_000

@@ -20,8 +20,8 @@ from recorderd import daemon as daemon_module
 from recorderd import events as ev
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
 from recorderd.units import to_datetime
 
@@ -62,12 +62,13 @@ def facts_of(script: Path, folder: Path) -> list[str]:
     config_path.write_text(CONFIG.format(country=country, zone=ZONES[country], script=script))
     config = load(config_path)
     office = VirtualOffice(config, ring_seconds_of(config))
-    recorder = daemon_module.Daemon(config, office, ServiceManager(), InlineWriter)
+    recorder = daemon_module.Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
     facts: list[str] = []
     take = recorder.status.take
 
     def keep(fact):
-        facts.append(shown(fact, office, config))
+        if not isinstance(fact, ev.LineMeasured):  # figures, which are tested for themselves
+            facts.append(shown(fact, office, config))
         take(fact)
 
     recorder.status.take = keep
@@ -80,15 +81,20 @@ def facts_of(script: Path, folder: Path) -> list[str]:
 
 
 def shown(fact, office, config) -> str:
-    wall = office.clock.reading().wall_at(fact.at)
-    at = to_datetime(wall, ZoneInfo(config.site.time_zone))
-    words = [f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}", type(fact).__name__]
+    def clock(moment):
+        wall = office.clock.reading().wall_at(moment)
+        at = to_datetime(wall, ZoneInfo(config.site.time_zone))
+        return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
+
+    words = [clock(fact.at), type(fact).__name__]
     for name in fact.__dataclass_fields__:
         value = getattr(fact, name)
         if name in {"at", "line", "path", "detail"}:
             continue
         if isinstance(value, ev.Caller):
-            value = f"{value.number}/{value.name}/{value.absence}"
+            value = f"{value.source}/{value.number}/{value.name}/{value.absence}"
+        elif name in {"ended_at", "heard_at"} and value is not None:
+            value = clock(value)
         elif name == "started_at":
             value = f"{(fact.at - value) / 1e9:.3f}s-before"
         words.append(f"{name}={value}")

@@ -20,8 +20,8 @@ from recorderd import events as ev
 from recorderd.runtime.inbox import INBOX_EVENTS_MAX, InboxFullError, ThreadInbox
 from recorderd.runtime.logs import fact_line, log_fact
 from recorderd.runtime.status import Status
-from recorderd.runtime.threads import COMMANDS_MAX, WriterFullError, WriterThread
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import COMMANDS_MAX, WorkerFullError, WorkerThread
 from recorderd.units import ClockReading, MonoNs, WallNs, seconds, to_datetime
 
 READING = ClockReading("boot", MonoNs(0), WallNs(seconds(1_700_000_000)), True, "test")
@@ -60,6 +60,8 @@ class FakeWriter:
         self.handled.append(command)
         self.left = 3
 
+    rest_s = 5.0
+
     def pump(self):
         self.left = max(0, self.left - 1)
 
@@ -72,7 +74,7 @@ class FakeWriter:
 
 def test_writer_thread_finishes_what_is_pending_before_it_ends():
     writer = FakeWriter()
-    thread = WriterThread(lambda: writer)
+    thread = WorkerThread(lambda: writer, "writer")
     thread.start()
     thread.submit("one")
     thread.submit("two")
@@ -83,7 +85,7 @@ def test_writer_thread_finishes_what_is_pending_before_it_ends():
 
 
 def test_writer_thread_that_fails_says_so(caplog):
-    thread = WriterThread(FakeWriter)
+    thread = WorkerThread(FakeWriter, "writer")
     thread.start()
     with caplog.at_level(logging.CRITICAL):
         thread.submit("break")
@@ -94,10 +96,10 @@ def test_writer_thread_that_fails_says_so(caplog):
 def test_a_writer_that_stands_still_fills_its_queue_and_that_is_fatal():
     writer = FakeWriter()
     writer.gate.clear()
-    thread = WriterThread(lambda: writer)
+    thread = WorkerThread(lambda: writer, "writer")
     thread.start()
     fill = partial(list, map(thread.submit, range(COMMANDS_MAX + 2)))
-    with pytest.raises(WriterFullError):
+    with pytest.raises(WorkerFullError):
         fill()
     writer.gate.set()
     wanted = time.monotonic() + 10

@@ -33,7 +33,7 @@ def make_line(number, name, *, has_modem=True, rate_hz=8000):
     return Line(
         name,
         "standard",
-        LineAudio("sim", CARD, rate_hz, 8000, 2 * number + 1, 2 * number + 2, 2000),
+        LineAudio("sim", CARD, rate_hz, 8000, 2 * number + 1, 2 * number + 2, 2000, 60),
         Hook("sim", None, "low", "up", "", None, 15, -45),
         Ring(None, "low", "up"),
         ModemPort("sim", "", 115200) if has_modem else None,

@@ -66,6 +66,10 @@ def problems(text):
         ),
         ("a outbound dial=#31#03 talk=5", actions.Outbound("#31#03", False, 10, seconds(5))),
         (
+            "a outbound dial=5 talk=5 busy=9.5",
+            actions.Outbound("5", False, 10, seconds(5), seconds(9.5)),
+        ),
+        (
             "a outbound dial=0120 by=pulse pps=20 talk=5",
             actions.Outbound("0120", True, 20, seconds(5)),
         ),
@@ -91,6 +95,7 @@ def test_times_count_from_the_first_moment_and_from_the_event_above():
     [
         ("09:00:00 a inbond number=1", 'inbond: unknown verb; did you mean "inbound"'),
         ("09:00:00 a inbound numbr=1 answer=never", 'did you mean "number"'),
+        ("09:00:00 a inbound number=1 answer=never busy=5", "busy= comes after talk="),
         ("09:00:00 a hook up", "allowed: off, on"),
         ("09:00:00 a hook", "needs off or on"),
         ("09:00:00 a", "write TIME LINE VERB"),

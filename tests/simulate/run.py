@@ -20,10 +20,11 @@ from recorderd.daemon import Daemon
 from recorderd.disk import files
 from recorderd.errors import ConfigError, StoreError
 from recorderd.runtime import loop as loop_module
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.store import ledger
 from recorderd.units import NS_PER_S, MonoNs, later, seconds
+from tests.deaf import Deaf
 from tests.simulate import agefile
 from tests.simulate.checks import Checker
 from tests.simulate.configuration import Configuration
@@ -222,7 +223,7 @@ class Simulation:
         inbox = JumpingInbox(boot.world, self._quiet_until, lambda: self.is_interrupted)
         devices = Devices(self.box, boot, inbox)
         process = Process(
-            devices, Daemon(config, devices, ServiceManager(), InlineWriter), self.outside.now
+            devices, Daemon(config, devices, ServiceManager(), InlineWorker, Deaf), self.outside.now
         )
         self.process = process
         self.processes.append(process)

@@ -125,7 +125,7 @@ class CountingCard:
 
 
 def audio(record_rate_hz=RATE, near=1, far=2, pre_roll_ms=2000, capture_rate_hz=RATE):
-    return LineAudio("sim", "card", capture_rate_hz, record_rate_hz, near, far, pre_roll_ms)
+    return LineAudio("sim", "card", capture_rate_hz, record_rate_hz, near, far, pre_roll_ms, 60)
 
 
 def a_record(call_id="call-1", line="front", started=10.0, **known):

@@ -1,0 +1,51 @@
+"""What happens in a call while it goes on: flashes, keys, the exchange's tones, how it sounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from recorderd import events as ev
+from recorderd.core.manifest import Flash
+
+if TYPE_CHECKING:
+    from recorderd.core.livecall import LiveCall
+
+Happening: TypeAlias = (
+    ev.HookFlashed
+    | ev.PulseDialled
+    | ev.DigitHeard
+    | ev.ToneHeard
+    | ev.SoundReturned
+    | ev.LineMeasured
+)
+
+
+def take(call: LiveCall, event: Happening) -> list[ev.CallFact] | None:
+    """Let something have its effect on the call that goes on; the facts that follow.
+
+    None: nothing of the call's record changed that must be kept now.
+    """
+    dialling, far_end = call.dialling, call.far_end
+    assert dialling is not None, "it was answered"
+    assert far_end is not None
+    if event.at < dialling.since or call.ended_at is not None:
+        return None
+    match event:
+        case ev.HookFlashed():
+            call.flashes.append(Flash(event.at, event.duration_ns))
+            far_end.loop_broken(event.at)
+        case ev.PulseDialled():
+            dialling.pulse(event, call.direction)
+        case ev.DigitHeard():
+            dialling.key(event, call.direction)
+        case ev.ToneHeard():
+            dialling.tone(event.tone)
+            if not far_end.heard(event):
+                return None
+            return [ev.FarEndGone(event.at, event.line, call.id, event.tone)]
+        case ev.SoundReturned():
+            far_end.sound_returned()
+        case ev.LineMeasured():
+            call.measured = event
+            return None
+    return []

@@ -1,0 +1,79 @@
+"""Listens to all lines, on a worker of its own.
+
+Nothing here may cost a recording. A line that cannot be listened to is told of, and listened to anew
+with fresh ears; the recorder goes on, with no caller ID, digits and verdicts from its sound meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recorderd import events as ev
+from recorderd.listening.listener import Listener, Told
+
+if TYPE_CHECKING:
+    from recorderd.config.values import Line
+    from recorderd.core.profile import Profile
+    from recorderd.ports import Clock, Post, SoundCard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTo:
+    """A line whose sound is to be listened to from now on."""
+
+    line: Line
+    profile: Profile
+    card: SoundCard
+
+
+@dataclass(frozen=True, slots=True)
+class StopListening:
+    """A line that is taken apart."""
+
+    line: str
+
+
+class Analyst:
+    """The listeners of all lines; `post` hands what they hear to the control thread."""
+
+    rest_s = 1.0  # a digit or a tone is told within it
+
+    def __init__(self, post: Post, clock: Clock) -> None:
+        self._post = post
+        self._clock = clock
+        self._listeners: dict[str, Listener] = {}
+
+    def handle(self, command: object) -> None:
+        """Take a line, let go of one, or hear of a line's call."""
+        match command:
+            case ListenTo(line, profile, card):
+                self._listeners[line.name] = Listener(line, profile, card)
+            case StopListening(line=name):
+                self._listeners.pop(name, None)
+            case _ if isinstance(command, Told) and command.line in self._listeners:
+                self._listeners[command.line].handle(command)
+
+    def pump(self) -> None:
+        """Listen to what came since the last time."""
+        for name, listener in self._listeners.items():
+            for event in self._heard(name, listener):
+                self._post(event)
+
+    def _heard(self, name: str, listener: Listener) -> list[ev.Input]:
+        try:
+            return listener.listen()
+        except Exception as error:  # whatever it is, the recording goes on
+            log.exception("%s: listening failed", name)
+            self._listeners[name] = listener.fresh()
+            return [ev.ListeningFailed(self._clock.now(), name, repr(error))]
+
+    def pending(self) -> bool:
+        """Nothing has to be finished before a stop."""
+        return False
+
+    def close(self) -> None:
+        """What is not heard yet is not told any more."""
