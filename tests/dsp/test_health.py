@@ -227,6 +227,18 @@ def test_the_active_level_is_that_of_p_56(which):
     assert level.active_db(0) == pytest.approx(active_level_by_sample(samples), abs=0.2)
 
 
+@pytest.mark.parametrize("block", [40, 400, 2000])
+def test_the_active_level_does_not_depend_on_the_blocks(block):
+    samples = 0.3 * voice(1)[: 4 * RATE]
+    levels = []
+    for size in (block, RATE):
+        level = SpeechLevel(size, 1)
+        for start in range(0, len(samples), size):
+            level.feed(samples[start : start + size, None])
+        levels.append(level.active_db(0))
+    assert levels[0] == pytest.approx(levels[1], abs=1e-9)
+
+
 def test_the_seconds_that_are_needed_and_the_speech():
     """Of too little sound there is no verdict at all, of too little speech none on its level."""
     muted = np.zeros(((SECONDS_MIN - 1) * RATE, 2))

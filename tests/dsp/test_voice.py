@@ -144,8 +144,8 @@ def test_the_level_can_be_set():
 
 
 def test_a_voice_over_a_strong_hum_is_a_call():
-    whole = np.concatenate((np.zeros(10 * RATE), voice(0), np.zeros(20 * RATE)))
-    whole += hum(60, 50, -15) + noise(len(whole), -62)
+    whole = np.concatenate((np.zeros(10 * RATE), voice(0, dbm0=-25), np.zeros(20 * RATE)))
+    whole += hum(60, 50, -8) + noise(len(whole), -62)
     (off, on) = edges_of(sampled(np.stack([whole, whole], axis=1)))
     assert off.sample == pytest.approx(10 * RATE, abs=RATE)
     assert on.sample == pytest.approx(41 * RATE, abs=RATE)
