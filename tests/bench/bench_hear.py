@@ -26,7 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from recorderd.cli.hear import listen
+from recorderd.dsp.health import HealthMeter
 from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, DigitHeard, Ear
+from recorderd.dsp.voice import VoiceTrigger
 from tests.bench import hear_peers as peers
 from tests.dsp import signals
 from tests.dsp.conversation import conversation
@@ -308,6 +310,13 @@ def bench_cost(folder: Path) -> None:
                     ear.feed(samples[at : at + block])
             spent = time.process_time() - started
             print(f"  {name:14} blocks of {block:5}: {len(talk) / 8000 / spent:6.0f}")
+    both = np.stack((talk, talk[::-1]), axis=1)
+    for name, listener in (("health", HealthMeter()), ("voice trigger", VoiceTrigger())):
+        started = time.process_time()
+        for at in range(0, len(both), 1600):
+            listener.feed(both[at : at + 1600])
+        spent = time.process_time() - started
+        print(f"  {name:14} blocks of {1600:5}: {len(talk) / 8000 / spent:6.0f}")
 
 
 def bench_files(corpus: Path) -> None:

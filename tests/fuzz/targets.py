@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recorderd.config.profiles import every_tone
 from recorderd.core import callerid
 from recorderd.core.callerid import CallerIdMessage, FrameError
 from recorderd.core.dtmf_clip import is_begun, parse_dtmf_clip
@@ -253,6 +254,8 @@ def _judge_report(report: CallerIdReported) -> None:
 
 # ---------------------------------------------------------------- sound
 
+TONES = every_tone()
+
 SOUND_S = 1.5
 """At the most: decoding a burst takes some hundredths of a second."""
 
@@ -298,13 +301,14 @@ def _part(
 
 def ear(data: bytes) -> None:
     """The whole ear on short blocks of sound, whose sizes come from the same bytes."""
-    samples, listener = sound_of(data[1:]), Ear()
+    samples, listener = sound_of(data[1:]), Ear(tones=TONES)
     size = 1 + 16 * (data[0] if data else 0)
     heard = []
     for start in range(0, len(samples), size):
         heard += listener.feed(samples[start : start + size])
     for each in heard + listener.finish():
-        demand(0 <= each.start < each.stop <= len(samples) + 8000, "something outside the sound")
+        stop = len(samples) if each.stop is None else each.stop  # a tone that has only begun
+        demand(0 <= each.start < stop <= len(samples) + 8000, "something outside the sound")
         if isinstance(each, DigitHeard):
             demand(each.digit in KEYS, "a digit that no phone has")
         if isinstance(each, CallerIdHeard):
