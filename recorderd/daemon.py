@@ -30,6 +30,7 @@ from recorderd.core.station import Station
 from recorderd.disk import files
 from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.listening.analyst import Analyst, ListenTo, StopListening
+from recorderd.listening.sensor import VoiceSensor
 from recorderd.media.announcement import load_clip
 from recorderd.recording.keeper import Keeper
 from recorderd.recording.writer import Writer
@@ -267,12 +268,17 @@ class Daemon:
         announcement = line.announcement
         return LineUnit(
             station=station,
-            sensor=self._devices.sensor(line),
+            sensor=self._make_sensor(line),
             modem=self._devices.modem(line) if line.modem is not None else None,
             capture=self._actors.cards[line.audio.device],
             output=self._actors.cards[announcement.output_device] if announcement else None,
             output_channel=announcement.output_channel if announcement else None,
         )
+
+    def _make_sensor(self, line: Line) -> HookSensor:
+        if line.hook.driver == "voice":
+            return VoiceSensor(line.name, self._devices.inbox.post, self._devices.clock)
+        return self._devices.sensor(line)
 
     def _line_settings(self, config: Config, line: Line) -> LineSettings:
         assert self._age is not None

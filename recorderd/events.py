@@ -1,29 +1,25 @@
-"""What goes into the core (inputs) and what comes out of it (facts and commands).
+"""What goes into the core (inputs) and what comes out of it (facts; commands.py has the commands).
 
 Inputs are posted by drivers and workers, stamped where they happened. Facts say what happened on
 the line, in the past tense, with the time it *happened*, not the time it was decided; the log is
-the facts. Commands are imperative and go to the workers. All are frozen and carry no behaviour.
+the facts. All are frozen and carry no behaviour. What the line's sound tells is in heard.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from recorderd.heard import Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from recorderd.heard import ToneKind
     from recorderd.units import ClockReading, MonoNs
 
 Direction = Literal["inbound", "outbound", "unknown"]
 Absence = Literal["private", "out-of-area", "payphone", "unavailable"]
 CallerSource = Literal["modem", "line-audio", "smdr"]
 DeviceKind = Literal["card", "modem", "hook"]
-Channel = Literal["near", "far"]
-NoticeVerdict = Literal["heard", "partly", "not-heard"]
-ToneKind = Literal["dial", "ringback", "busy", "congestion", "call-waiting", "special-information"]
-"""What an exchange says in tones, named as in ITU-T E.182; congestion is also called reorder, and
-special information that a number cannot be reached."""
 AlarmTopic = Literal["disk", "retention", "age", "ledger", "recovery", "times"]
 
 
@@ -157,77 +153,6 @@ class WallClockStepped:
 
     at: MonoNs
     reading: ClockReading
-
-
-@dataclass(frozen=True, slots=True)
-class CallerIdHeard:
-    """A caller ID in the line's sound; `at` is where its burst began."""
-
-    at: MonoNs
-    line: str
-    caller: Caller
-
-
-@dataclass(frozen=True, slots=True)
-class DigitHeard:
-    """A key pressed on the line. One that both channels hear is the near one's."""
-
-    at: MonoNs
-    line: str
-    channel: Channel
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToneHeard:
-    """A tone of the exchange: once when it is certain, once more when it has ended."""
-
-    at: MonoNs  # where it began
-    line: str
-    tone: ToneKind
-    ended_at: MonoNs | None
-
-
-@dataclass(frozen=True, slots=True)
-class SoundReturned:
-    """After a busy or congestion tone there is sound on the line again that is no tone."""
-
-    at: MonoNs
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeHeard:
-    """What was found of a call's announcement in the line's sound."""
-
-    at: MonoNs
-    line: str
-    call_id: str
-    verdict: NoticeVerdict
-    score: float  # 0 to 1
-    completeness: float  # 0 to 1: how much of what can be heard of the clip
-    heard_at: MonoNs | None  # where its first sample lies; None: not found
-    level_dbm0: float | None
-    channel: Channel | None
-
-
-@dataclass(frozen=True, slots=True)
-class LineMeasured:
-    """How the sound of a call is so far, and what is wrong with it."""
-
-    at: MonoNs
-    line: str
-    measures: Mapping[str, Any]
-    findings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ListeningFailed:
-    """The line's sound could not be listened to; it is recorded all the same."""
-
-    at: MonoNs
-    line: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -513,33 +438,6 @@ class CallReopened:
     continues: str
 
 
-# ---------------------------------------------------------------- commands
-
-
-@dataclass(frozen=True, slots=True)
-class WriteModem:
-    line: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PlayAnnouncement:
-    """Let the first sample of `clip` leave the output at `at`."""
-
-    line: str
-    call_id: str
-    clip: str  # as the config names it
-    at: MonoNs
-
-
-@dataclass(frozen=True, slots=True)
-class StopAnnouncement:
-    line: str
-    call_id: str
-
-
-# Commands to the writer are in core/manifest.py, beside the call record that they carry.
-
 Input: TypeAlias = (
     HookEdge
     | RingEdge
@@ -554,13 +452,7 @@ Input: TypeAlias = (
     | DiskMeasured
     | WriteResumed
     | WallClockStepped
-    | CallerIdHeard
-    | DigitHeard
-    | ToneHeard
-    | SoundReturned
-    | NoticeHeard
-    | LineMeasured
-    | ListeningFailed
+    | Heard
     | StopRequested
     | ReloadRequested
     | TimePassed

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
 from recorderd.core.profile import Tone
-from recorderd.events import ToneKind
+from recorderd.heard import ToneKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.core.closings import Closings
 from recorderd.core.closure import ClosureDoubt, Verdict, closure_doubt
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 
 Output: TypeAlias = (
     ev.CallFact
-    | ev.PlayAnnouncement
-    | ev.StopAnnouncement
+    | commands.PlayAnnouncement
+    | commands.StopAnnouncement
     | OpenRecording
     | SaveDraft
     | CloseRecording
@@ -105,7 +106,7 @@ class CallMachine:
                 self._on_hook(event)
             case ev.AnnouncementFinished():
                 self._announced(event)
-            case ev.NoticeHeard():
+            case heard.NoticeHeard():
                 self._judged(event)
             case ev.WallClockStepped():
                 self._reading = event.reading
@@ -250,7 +251,7 @@ class CallMachine:
             call.notice_reason = f"no announcement is set for {call.direction} calls"
             return
         call.notice_pending, call.notice_clip, call.notice_reason = True, clip, None
-        self._out.append(ev.PlayAnnouncement(call.settings.line, call.id, clip, at))
+        self._out.append(commands.PlayAnnouncement(call.settings.line, call.id, clip, at))
 
     def _hold_ends(self) -> MonoNs | None:
         """When the doubt is over that holds an announcement back."""
@@ -269,7 +270,7 @@ class CallMachine:
             if facts is not None:
                 self._out += facts
                 self._save(self._talking)
-        elif self._closed is not None and isinstance(event, ev.HookFlashed | ev.SoundReturned):
+        elif self._closed is not None and isinstance(event, ev.HookFlashed | heard.SoundReturned):
             self._reopen(self._closed, event.at)
 
     def _busy_ends(self) -> MonoNs | None:
@@ -311,7 +312,7 @@ class CallMachine:
         elif call.forbidden is None:
             self._save(call)
 
-    def _judged(self, event: ev.NoticeHeard) -> None:
+    def _judged(self, event: heard.NoticeHeard) -> None:
         closing = self._closings.take(event.call_id)
         call = self._talking if closing is None else closing
         if call is None or call.id != event.call_id:
@@ -378,7 +379,7 @@ class CallMachine:
         line, ended_at = call.settings.line, call.ended_at
         duration_ns = ended_at - call.answered_at
         if call.notice_pending:
-            self._out.append(ev.StopAnnouncement(line, call.id))
+            self._out.append(commands.StopAnnouncement(line, call.id))
         self._out.append(AbandonRecording(call.id, "caller-ID closure", None))
         self._out.append(ev.CallerIdClosureSeen(call.answered_at, line, call.id, duration_ns))
         call.withdraw_answer()
@@ -393,7 +394,7 @@ class CallMachine:
             call.notice_reason = "the call ended before it was announced"
         self._out.append(ev.CallEnded(call.ended_at, call.settings.line, call.id))
         if call.notice_pending:
-            self._out.append(ev.StopAnnouncement(call.settings.line, call.id))
+            self._out.append(commands.StopAnnouncement(call.settings.line, call.id))
             self._closings.add(call, self._time)
         else:
             self._file_when_judged(call)
@@ -487,7 +488,7 @@ class CallMachine:
             call.ended_at = event.at
             call.stopped = True
         if call.notice_pending:
-            self._out.append(ev.StopAnnouncement(call.settings.line, call.id))
+            self._out.append(commands.StopAnnouncement(call.settings.line, call.id))
             call.notice_pending = False
             call.notice_reason = "the recorder was stopped while it played"
         call.verdict_pending = False  # nobody listens any more

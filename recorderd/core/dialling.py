@@ -14,7 +14,8 @@ from recorderd.core.manifest import Digit
 from recorderd.units import NS_PER_S, MonoNs
 
 if TYPE_CHECKING:
-    from recorderd.events import DigitHeard, Direction, PulseDialled, ToneKind
+    from recorderd.events import Direction, PulseDialled
+    from recorderd.heard import DigitHeard, ToneKind
 
 PATIENCE_NS = 30 * NS_PER_S
 """An exchange that gets no digit, or no further one, gives up after 10 to 20 s (permanent-signal and

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from recorderd.units import NS_PER_S, MonoNs, later
 
 if TYPE_CHECKING:
-    from recorderd.events import ToneHeard
+    from recorderd.heard import ToneHeard
 
 ENDINGS: Final = frozenset({"busy", "congestion"})
 

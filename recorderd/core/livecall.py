@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recorderd.core.profile import Profile
-    from recorderd.events import (
-        AnnouncementFinished,
-        Caller,
-        CallerIdReported,
-        Direction,
-        LineMeasured,
-        NoticeHeard,
-    )
+    from recorderd.events import AnnouncementFinished, Caller, CallerIdReported, Direction
+    from recorderd.heard import LineMeasured, NoticeHeard
     from recorderd.units import ClockReading, MonoNs
 
 

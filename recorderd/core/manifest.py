@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-    from recorderd.events import Caller, Channel, Direction, NoticeVerdict
+    from recorderd.events import Caller, Direction
+    from recorderd.heard import Channel, NoticeVerdict
 
 Disposition = Literal["recorded", "missed", "not-recorded"]
 GapCause = Literal["overrun", "card-lost", "card-stalled", "writer-late", "write-failed", "cut"]

@@ -37,6 +37,7 @@ import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
+from recorderd import commands
 from recorderd import events as ev
 from recorderd.core.backoff import Backoff
 from recorderd.core.modem_report import ReportBuilder
@@ -72,7 +73,7 @@ REPLY_LINES = 8
 _RESULT = re.compile(r"(OK)|ERROR|\+CM[ES] ERROR.*|COMMAND NOT SUPPORT(ED)?")
 _ECHO = re.compile(r"AT\S*")
 
-Output: TypeAlias = ev.ModemFact | ev.WriteModem
+Output: TypeAlias = ev.ModemFact | commands.WriteModem
 
 
 class _Phase(Enum):
@@ -264,7 +265,7 @@ class ModemMachine:
             self._start_setup(at)
         self._act_due = None
         self._command, self._reply_due = self._next_command, later(at, REPLY_NS)
-        self._out.append(ev.WriteModem(self._line, f"{self._command}\r".encode("ascii")))
+        self._out.append(commands.WriteModem(self._line, f"{self._command}\r".encode("ascii")))
 
     def _answer_came(self, at: MonoNs, text: str) -> None:
         result = _RESULT.fullmatch(text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from recorderd.events import ToneKind
+    from recorderd.heard import ToneKind
 
 CallerIdKind = Literal["bell202", "v23", "number-display", "dtmf"]
 """FSK of Bell 202 or ITU-T V.23, Japan's framing over V.23, DTMF digits."""

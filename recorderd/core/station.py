@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.core.call import CallMachine, Output
 from recorderd.core.line import LineMachine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from recorderd.core.livecall import LineSettings
     from recorderd.units import ClockReading, MonoNs
 
-Result: TypeAlias = ev.Fact | ev.WriteModem | Output
+Result: TypeAlias = ev.Fact | commands.WriteModem | Output
 
 
 class Station:
@@ -50,9 +51,13 @@ class Station:
                 self._modem_input(event, results)
             case ev.DriverReady(kind="modem") | ev.DriverLost(kind="modem"):
                 self._modem_input(event, results)
-            case ev.CallerIdHeard(at, line, caller):
+            case heard.CallerIdHeard(at, line, caller):
                 report = ev.CallerIdReported(at, line, caller)
                 results += [report, *self.calls.handle(report)]
+            case heard.VoiceEdge(at, line, off_hook):
+                # There is no contact that bounces, and what it tells is seconds old.
+                fact = ev.WentOffHook(at, line) if off_hook else ev.WentOnHook(at, line)
+                self._line_facts([fact], results)
             case ev.TimePassed():
                 self._line_facts(self.line.handle(event), results)
                 self._modem_input(event, results)
@@ -80,5 +85,5 @@ class Station:
             return
         for output in self.modem.handle(event):
             results.append(output)
-            if not isinstance(output, ev.WriteModem):
+            if not isinstance(output, commands.WriteModem):
                 results += self.calls.handle(output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.core.manifest import Flash
 
 if TYPE_CHECKING:
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 Happening: TypeAlias = (
     ev.HookFlashed
     | ev.PulseDialled
-    | ev.DigitHeard
-    | ev.ToneHeard
-    | ev.SoundReturned
-    | ev.LineMeasured
+    | heard.DigitHeard
+    | heard.ToneHeard
+    | heard.SoundReturned
+    | heard.LineMeasured
 )
 
 
@@ -36,16 +37,16 @@ def take(call: LiveCall, event: Happening) -> list[ev.CallFact] | None:
             far_end.loop_broken(event.at)
         case ev.PulseDialled():
             dialling.pulse(event, call.direction)
-        case ev.DigitHeard():
+        case heard.DigitHeard():
             dialling.key(event, call.direction)
-        case ev.ToneHeard():
+        case heard.ToneHeard():
             dialling.tone(event.tone)
             if not far_end.heard(event):
                 return None
             return [ev.FarEndGone(event.at, event.line, call.id, event.tone)]
-        case ev.SoundReturned():
+        case heard.SoundReturned():
             far_end.sound_returned()
-        case ev.LineMeasured():
+        case heard.LineMeasured():
             call.measured = event
             return None
     return []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recorderd.core.profile import Tone
-    from recorderd.events import Channel
+    from recorderd.heard import Channel
 
 CHANNELS: Final[tuple[Channel, ...]] = ("near", "far")
 

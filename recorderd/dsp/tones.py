@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, get_args
 
 from recorderd.dsp.bursts import FREQUENCY_ERROR_MAX, Burst, BurstFinder, Sound
 from recorderd.dsp.spectrum import HOP, RATE_HZ, Batch, Spectrum
-from recorderd.events import ToneKind
+from recorderd.heard import ToneKind
 
 if TYPE_CHECKING:
     from recorderd.core.profile import Tone

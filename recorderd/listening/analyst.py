@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.listening.listener import Listener, Told
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Analyst:
         except Exception as error:  # whatever it is, the recording goes on
             log.exception("%s: listening failed", name)
             self._listeners[name] = listener.fresh()
-            return [ev.ListeningFailed(self._clock.now(), name, repr(error))]
+            failed = heard.ListeningFailed(self._clock.now(), name, repr(error))
+            return [failed, *listener.give_up()]
 
     def pending(self) -> bool:
         """Nothing has to be finished before a stop."""

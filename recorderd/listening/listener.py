@@ -6,11 +6,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeAlias
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.dsp.health import HealthMeter, findings
 from recorderd.dsp.hearing import CallerIdHeard, DigitHeard, standards_of
 from recorderd.dsp.line import LineEar, LineHeard
 from recorderd.dsp.spectrum import RATE_HZ
 from recorderd.dsp.tones import ToneHeard
+from recorderd.dsp.voice import VoiceEdge, VoiceTrigger
 from recorderd.listening.stream import LineStream
 from recorderd.listening.verdicts import Verdicts
 from recorderd.ports import PlayedNotice
@@ -47,6 +49,8 @@ class Listener:
         self._stream = LineStream(card, line.audio)
         self._ear = self._new_ear()
         self._verdicts = Verdicts(line.name, self._stream)
+        self._trigger = self._new_trigger()
+        self._is_off_hook = False  # by the trigger
         self._meter: HealthMeter | None = None  # of the call that goes on
         self._measure_at = 0
 
@@ -74,18 +78,34 @@ class Listener:
             while (frames := self._stream.read()) is not None:
                 found += self._take(frames)
         except LookupError:  # overwritten before it was read
-            found += [self._told(heard) for heard in self._ear.finish()]
-            self._ear = self._new_ear()
+            found += [self._told(each) for each in self._ear.finish()]
+            found += self.give_up()
+            self._ear, self._trigger = self._new_ear(), self._new_trigger()
             self._stream.begin_anew()
             self._verdicts = Verdicts(self.line.name, self._stream)
         return found + list(self._verdicts.answers())
+
+    def give_up(self) -> list[ev.Input]:
+        """What others must know when nothing more comes of what was heard: a call by its sound ends."""
+        if not self._is_off_hook:
+            return []
+        self._is_off_hook = False
+        return [heard.VoiceEdge(self._stream.time_of(self._stream.position), self.line.name, False)]
+
+    def _new_trigger(self) -> VoiceTrigger | None:
+        hook = self.line.hook
+        if hook.driver != "voice":
+            return None
+        return VoiceTrigger(hook.hangover_s, hook.level_dbm0)
 
     def _new_ear(self) -> LineEar:
         return LineEar(standards_of(self._profile.caller_id), self._profile.tones)
 
     def _take(self, frames: NDArray[np.int16]) -> list[ev.Input]:
         self._verdicts.take(frames)
-        found = [self._told(heard) for heard in self._ear.feed(frames)]
+        found = [self._told(each) for each in self._ear.feed(frames)]
+        if self._trigger is not None:
+            found += [self._voice(edge) for edge in self._trigger.feed(frames)]
         if self._meter is not None:
             self._meter.feed(frames)
             if self._stream.position >= self._measure_at:
@@ -93,22 +113,26 @@ class Listener:
                 found.append(self._measured(self._meter))
         return found
 
-    def _measured(self, meter: HealthMeter) -> ev.LineMeasured:
+    def _voice(self, edge: VoiceEdge) -> heard.VoiceEdge:
+        self._is_off_hook = edge.off_hook
+        return heard.VoiceEdge(self._stream.time_of(edge.sample), self.line.name, edge.off_hook)
+
+    def _measured(self, meter: HealthMeter) -> heard.LineMeasured:
         health = meter.measure()
         wrong = tuple(finding.text for finding in findings(health))
         at = self._stream.time_of(self._stream.position)
-        return ev.LineMeasured(at, self.line.name, asdict(health), wrong)
+        return heard.LineMeasured(at, self.line.name, asdict(health), wrong)
 
-    def _told(self, heard: LineHeard) -> ev.Input:
-        at, line = self._stream.time_of(heard.what.start), self.line.name
-        match heard.what:
+    def _told(self, found: LineHeard) -> ev.Input:
+        at, line = self._stream.time_of(found.what.start), self.line.name
+        match found.what:
             case CallerIdHeard(message=message, raw=raw):
-                return ev.CallerIdHeard(at, line, message.caller("line-audio", raw))
+                return heard.CallerIdHeard(at, line, message.caller("line-audio", raw))
             case DigitHeard(digit=digit):
-                return ev.DigitHeard(at, line, heard.channel, digit)
+                return heard.DigitHeard(at, line, found.channel, digit)
             case ToneHeard(stop=stop, tone=tone):
-                return ev.ToneHeard(
+                return heard.ToneHeard(
                     at, line, tone, None if stop is None else self._stream.time_of(stop)
                 )
             case _:
-                return ev.SoundReturned(at, line)
+                return heard.SoundReturned(at, line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recorderd import events as ev
+from recorderd import heard
 from recorderd.dsp.line import CHANNELS
 from recorderd.dsp.notice import NoticeFound, NoticeTemplate, find_notice
 from recorderd.dsp.spectrum import RATE_HZ
@@ -74,7 +74,7 @@ class Verdicts:
         while self._end - self._first - len(self._sound[0]) >= KEPT:
             self._first += len(self._sound.pop(0))
 
-    def answers(self) -> list[ev.NoticeHeard]:
+    def answers(self) -> list[heard.NoticeHeard]:
         """What was found of those whose sound is all there."""
         if not self._stream.has_begun:
             return []
@@ -86,7 +86,7 @@ class Verdicts:
         start = self._stream.position_of(played.started_at) - SLACK
         return start, self._stream.position_of(played.ended_at) + TAIL
 
-    def _answer(self, played: PlayedNotice) -> ev.NoticeHeard:
+    def _answer(self, played: PlayedNotice) -> heard.NoticeHeard:
         start, stop = self._stretch(played)
         sound = np.concatenate(self._sound) if self._sound else np.zeros((0, 2), np.int16)
         start = max(start, self._first)
@@ -98,8 +98,8 @@ class Verdicts:
 
     def _told(
         self, played: PlayedNotice, found: NoticeFound, channel: int, start: int
-    ) -> ev.NoticeHeard:
-        return ev.NoticeHeard(
+    ) -> heard.NoticeHeard:
+        return heard.NoticeHeard(
             at=played.ended_at,
             line=self._line,
             call_id=played.call_id,

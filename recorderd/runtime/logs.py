@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from recorderd import events as ev
+from recorderd import heard
 
 if TYPE_CHECKING:
     from recorderd.units import ClockReading
@@ -25,7 +26,7 @@ _WARNINGS = (
     ev.WriteFailed,
     ev.StoreAlarm,
     ev.CallNotRecorded,
-    ev.ListeningFailed,
+    heard.ListeningFailed,
     ev.CallersDisagree,
 )
 

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.core.manifest import (
     AbandonRecording,
@@ -174,7 +175,7 @@ class ControlLoop:
                 | ev.WriteFailed()
                 | ev.StoreAlarm()
                 | ev.WriteResumed()
-                | ev.ListeningFailed()
+                | heard.ListeningFailed()
             ):
                 self._note(event)
             case ev.DiskMeasured():  # every minute: nothing for the log
@@ -183,10 +184,10 @@ class ControlLoop:
                 self._to_all(event)
             case ev.TimePassed():
                 pass
-            case ev.LineMeasured():  # every few seconds of a call: nothing for the log
+            case heard.LineMeasured():  # every few seconds of a call: nothing for the log
                 self._status.take(event)
                 self._to_line(event.line, event)
-            case ev.NoticeHeard() | ev.ToneHeard():
+            case heard.NoticeHeard() | heard.ToneHeard():
                 self._note(event)
                 self._to_line(event.line, event)
             case ev.AnnouncementFinished():
@@ -215,12 +216,12 @@ class ControlLoop:
     def _carry_out(self, unit: LineUnit, results: list[Result]) -> None:
         for result in results:
             match result:
-                case ev.WriteModem():
+                case commands.WriteModem():
                     if unit.modem is not None:
                         unit.modem.write(result.data)
-                case ev.PlayAnnouncement():
+                case commands.PlayAnnouncement():
                     self._play(unit, result)
-                case ev.StopAnnouncement():
+                case commands.StopAnnouncement():
                     if unit.output is not None:
                         unit.output.stop_play(result.call_id)
                 case (
@@ -244,7 +245,7 @@ class ControlLoop:
                 case _:
                     self._note(result)
 
-    def _play(self, unit: LineUnit, command: ev.PlayAnnouncement) -> None:
+    def _play(self, unit: LineUnit, command: commands.PlayAnnouncement) -> None:
         assert unit.output is not None, "a line with an announcement has an output"
         clip = self._actors.clips[command.clip]
         self._playing[command.call_id] = clip

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from recorderd import __version__
+from recorderd import __version__, heard
 from recorderd import events as ev
 from recorderd.core.witness import DOUBT_S, caller_id_offset_s
 from recorderd.units import NS_PER_S, MonoNs, iso, to_datetime
@@ -233,11 +233,11 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             line.devices["modem"] = fact.reason
         case ev.ModemReady():
             line.devices["modem"] = "ready"
-        case ev.ListeningFailed():
+        case heard.ListeningFailed():
             line.faults["listening"] = f"the line's sound could not be listened to: {fact.reason}"
-        case ev.NoticeHeard():
+        case heard.NoticeHeard():
             _take_verdict(line, fact)
-        case ev.LineMeasured():
+        case heard.LineMeasured():
             line.sound = fact.measures
             if fact.findings:
                 line.faults["sound"] = "; ".join(fact.findings)
@@ -256,7 +256,7 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             pass
 
 
-def _take_verdict(line: LineStatus, heard: ev.NoticeHeard) -> None:
+def _take_verdict(line: LineStatus, heard: heard.NoticeHeard) -> None:
     """An announcement that was played and not heard is an alarm, until one is heard again."""
     line.notices[heard.verdict] = line.notices.get(heard.verdict, 0) + 1
     if heard.verdict == "not-heard":

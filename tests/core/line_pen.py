@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.core.call import CallMachine
 from recorderd.core.livecall import ClipFacts, LineSettings
 from recorderd.core.manifest import CloseRecording, FileRecord
@@ -30,6 +31,7 @@ def profile(country: str = "US") -> Profile:
         caller_id_closure_max_ms=7000 if japan else 0,
         caller_id_closure_ring_within_ms=4000,
         caller_id=("number-display",) if japan else ("bell202",),
+        tones=(),
     )
 
 
@@ -87,10 +89,10 @@ class Line:
 
     def key(self, at, digits, channel="near"):
         for place, digit in enumerate(digits):
-            self.feed(ev.DigitHeard(t(at + 0.2 * place), LINE, channel, digit))
+            self.feed(heard.DigitHeard(t(at + 0.2 * place), LINE, channel, digit))
 
     def tone(self, at, kind, ended=None):
-        self.feed(ev.ToneHeard(t(at), LINE, kind, None if ended is None else t(ended)))
+        self.feed(heard.ToneHeard(t(at), LINE, kind, None if ended is None else t(ended)))
 
     def passed(self, at):
         return self.feed(ev.TimePassed(t(at)))

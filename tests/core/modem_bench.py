@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from recorderd.commands import WriteModem
 from recorderd.core.modem import ModemMachine
-from recorderd.events import (
-    CallerIdReported,
-    DriverLost,
-    DriverReady,
-    ModemBytes,
-    TimePassed,
-    WriteModem,
-)
+from recorderd.events import CallerIdReported, DriverLost, DriverReady, ModemBytes, TimePassed
 from recorderd.units import MonoNs, seconds
 
 LINE = "front-desk"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorderd import commands
 from recorderd import events as ev
 from recorderd.core.manifest import (
     AbandonRecording,
@@ -32,7 +33,7 @@ def test_answered_call_with_caller_id_between_rings():
     assert record.notice.frames == 16000
     (opened,) = line.all(OpenRecording)
     assert opened.at == t(9)
-    (play,) = line.all(ev.PlayAnnouncement)
+    (play,) = line.all(commands.PlayAnnouncement)
     assert play.at == t(9.5)
 
 
@@ -193,7 +194,7 @@ def test_outbound_call_with_dialled_digits():
     line.hang_up(20)
     (record,) = line.records()
     assert (record.direction, record.dialled) == ("outbound", "0120")
-    assert line.all(ev.PlayAnnouncement)[0].clip == "out.wav"
+    assert line.all(commands.PlayAnnouncement)[0].clip == "out.wav"
 
 
 def test_no_announcement_says_why():
@@ -214,7 +215,7 @@ def test_line_already_off_hook_at_start():
     assert record.direction == "unknown"
     assert record.disposition == "recorded"
     assert record.caller is None
-    assert not line.all(ev.PlayAnnouncement)
+    assert not line.all(commands.PlayAnnouncement)
     assert "already going on" in record.notice_reason
 
 
@@ -251,7 +252,7 @@ def test_hang_up_stops_the_announcement_and_waits_for_its_end():
     line.ring(0)
     line.lift(3)
     out = line.hang_up(4)
-    assert [type(item) for item in out] == [ev.CallEnded, ev.StopAnnouncement]
+    assert [type(item) for item in out] == [ev.CallEnded, commands.StopAnnouncement]
     line.announced(5.4, started_at=t(3.5), frames=4000, completed=False)
     (record,) = line.records()
     assert not record.notice.completed
@@ -290,7 +291,7 @@ def test_stop_in_mid_call_closes_it():
     (record,) = line.records()
     assert record.cut
     assert record.ended_at == t(10)
-    assert any(isinstance(item, ev.StopAnnouncement) for item in out)
+    assert any(isinstance(item, commands.StopAnnouncement) for item in out)
 
 
 # ---------------------------------------------------------------- Japan's caller-ID closure
@@ -312,14 +313,14 @@ def test_closure_before_ringing_is_no_call():
     japan_closure(line, ring_after=True)
     assert [type(item) for item in line.out if isinstance(item, ev.CallerIdClosureSeen)]
     assert len(line.all(AbandonRecording)) == 1
-    assert not line.all(ev.PlayAnnouncement)
+    assert not line.all(commands.PlayAnnouncement)
     line.lift(9)
     line.announced(12)
     line.hang_up(40)
     (record,) = line.records()
     assert (record.direction, record.answered_at) == ("inbound", t(9))
     assert record.caller.number == "0312345678"
-    assert len(line.all(ev.PlayAnnouncement)) == 1
+    assert len(line.all(commands.PlayAnnouncement)) == 1
 
 
 def test_closure_then_nobody_answers_is_a_missed_call():
@@ -445,17 +446,17 @@ def test_answer_after_real_ringing_is_announced_at_once():
     line.ring(0, 0.5)
     line.ring(4, 1)
     line.lift(6)
-    assert line.all(ev.PlayAnnouncement)[0].at == t(6.5)
+    assert line.all(commands.PlayAnnouncement)[0].at == t(6.5)
 
 
 def test_person_who_answers_short_ringing_hears_the_notice_late():
     line = Line("JP")
     line.ring(0, 0.5)
     line.lift(0.6)
-    assert not line.all(ev.PlayAnnouncement)
+    assert not line.all(commands.PlayAnnouncement)
     assert line.machine.deadline() == t(7.6)
     line.passed(7.6)
-    assert line.all(ev.PlayAnnouncement)[0].at == t(7.6)
+    assert line.all(commands.PlayAnnouncement)[0].at == t(7.6)
 
 
 # ---------------------------------------------------------------- properties
@@ -501,8 +502,8 @@ def play_story(line: Line, story) -> float:
             line.feed(ev.HookFlashed(t(now), LINE, seconds(0.5)))
         elif verb == "digit" and off_hook:
             line.feed(ev.PulseDialled(t(now), LINE, "5"))
-        elif verb in {"played", "failed"} and line.all(ev.PlayAnnouncement):
-            call_id = line.all(ev.PlayAnnouncement)[-1].call_id
+        elif verb in {"played", "failed"} and line.all(commands.PlayAnnouncement):
+            call_id = line.all(commands.PlayAnnouncement)[-1].call_id
             error = "broken" if verb == "failed" else None
             line.announced(now, call_id, completed=error is None, error=error)
     if off_hook:

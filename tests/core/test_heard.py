@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.core.manifest import CloseRecording, FileRecord, OpenRecording, SaveDraft
 from tests.core.line_pen import LINE, Line, caller, t
@@ -277,7 +278,7 @@ def test_sound_after_the_tone_takes_it_back():
     line = in_call()
     line.tone(40, "busy")
     line.tone(40, "busy", ended=44)
-    line.feed(ev.SoundReturned(t(46), LINE))
+    line.feed(heard.SoundReturned(t(46), LINE))
     line.passed(200)
     line.hang_up(201)
     (record,) = line.records()
@@ -315,12 +316,12 @@ def test_sound_opens_it_again_as_a_recording_of_its_own():
     line = in_call()
     line.tone(40, "busy")
     line.passed(120)
-    line.feed(ev.SoundReturned(t(130), LINE))
+    line.feed(heard.SoundReturned(t(130), LINE))
     first, second = line.all(OpenRecording)
     assert second.at == t(130)
     assert (second.record.continues, second.record.direction) == (first.record.id, "unknown")
     assert second.record.caller is None
-    assert [play.call_id for play in line.all(ev.PlayAnnouncement)] == ["call1", "call2"]
+    assert [play.call_id for play in line.all(commands.PlayAnnouncement)] == ["call1", "call2"]
     line.hang_up(150)
     line.passed(200)
     assert [record.id for record in line.records()] == ["call1", "call2"]
@@ -339,7 +340,7 @@ def test_the_next_off_hook_after_a_closed_one_is_an_ordinary_call():
     line.tone(40, "busy")
     line.passed(120)
     line.hang_up(130)
-    line.feed(ev.SoundReturned(t(131), LINE))  # told late: the handset is down
+    line.feed(heard.SoundReturned(t(131), LINE))  # told late: the handset is down
     assert len(line.all(OpenRecording)) == 1
     line.lift(140)
     assert line.all(OpenRecording)[1].record.continues is None
@@ -348,8 +349,8 @@ def test_the_next_off_hook_after_a_closed_one_is_an_ordinary_call():
 # ---------------------------------------------------------------- the notice
 
 
-def verdict(at, call_id="call1", heard="heard"):
-    return ev.NoticeHeard(t(at), LINE, call_id, heard, 0.97, 1.0, t(4.02), -21.0, "far")
+def verdict(at, call_id="call1", found="heard"):
+    return heard.NoticeHeard(t(at), LINE, call_id, found, 0.97, 1.0, t(4.02), -21.0, "far")
 
 
 def test_what_was_heard_of_the_notice_is_in_the_draft_at_once():
@@ -365,7 +366,7 @@ def test_a_call_that_ends_before_the_verdict_waits_for_it():
     line.hang_up(6.2)
     line.passed(6.5)
     assert not line.records()
-    line.feed(verdict(7, heard="partly"))
+    line.feed(verdict(7, found="partly"))
     (record,) = line.records()
     assert record.notice.heard == "partly"
     assert record.ended_at == t(6.2)
@@ -398,7 +399,7 @@ def test_a_verdict_on_another_call_changes_nothing():
 
 def test_measures_of_the_sound_come_into_the_record():
     line = in_call()
-    line.feed(ev.LineMeasured(t(20), LINE, {"seconds": 10}, ("too loud",)))
+    line.feed(heard.LineMeasured(t(20), LINE, {"seconds": 10}, ("too loud",)))
     line.hang_up(60)
     assert line.records()[0].line_health == {"seconds": 10}
 
@@ -439,7 +440,7 @@ def test_whatever_is_heard_every_recording_that_opens_is_filed_once(steps, liste
             case "tone-end":
                 line.tone(now - 6, value, ended=now)
             case "sound":
-                line.feed(ev.SoundReturned(t(now), LINE))
+                line.feed(heard.SoundReturned(t(now), LINE))
             case "verdict":
                 line.feed(verdict(now, value))
             case "hook":

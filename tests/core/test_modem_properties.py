@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorderd.commands import WriteModem
 from recorderd.core.modem import ModemMachine
 from recorderd.core.modem_text import LINE_BYTES
 from recorderd.events import (
@@ -18,7 +19,6 @@ from recorderd.events import (
     RingingStopped,
     StopRequested,
     TimePassed,
-    WriteModem,
 )
 from recorderd.units import MonoNs, seconds
 from tests.core.modem_bench import LINE, USR, Answering, Bench, dead

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from recorderd.commands import WriteModem
 from recorderd.config.values import ModemPort
 from recorderd.core.modem import ModemMachine
 from recorderd.drivers import modem_serial
@@ -25,7 +26,6 @@ from recorderd.events import (
     ModemReady,
     ModemSilent,
     TimePassed,
-    WriteModem,
 )
 from recorderd.units import MonoNs
 

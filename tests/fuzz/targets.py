@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recorderd.commands import WriteModem
 from recorderd.config.profiles import every_tone
 from recorderd.core import callerid
 from recorderd.core.callerid import CallerIdMessage, FrameError
@@ -29,7 +30,6 @@ from recorderd.events import (
     ModemBytes,
     RingingStarted,
     TimePassed,
-    WriteModem,
 )
 from recorderd.units import MonoNs, ms, seconds
 from tests.dsp import signals

@@ -18,6 +18,7 @@ import pytest
 
 from recorderd import daemon as daemon_module
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.runtime.watchdog import ServiceManager
@@ -67,7 +68,7 @@ def facts_of(script: Path, folder: Path) -> list[str]:
     take = recorder.status.take
 
     def keep(fact):
-        if not isinstance(fact, ev.LineMeasured):  # figures, which are tested for themselves
+        if not isinstance(fact, heard.LineMeasured):  # figures, which are tested for themselves
             facts.append(shown(fact, office, config))
         take(fact)
 

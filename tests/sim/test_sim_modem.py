@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recorderd import commands
 from recorderd import events as ev
 from recorderd.core.modem import ModemMachine
 from recorderd.sim.clock import VirtualInbox, World
@@ -179,7 +180,7 @@ def run(world, inbox, modem, machine, for_s):
         event = inbox.wait(end if deadline is None else min(end, deadline))
         outputs = machine.handle(event or ev.TimePassed(world.now()))
         for output in outputs:
-            if isinstance(output, ev.WriteModem):
+            if isinstance(output, commands.WriteModem):
                 modem.write(output.data)
             else:
                 facts.append(output)

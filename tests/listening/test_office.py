@@ -1,0 +1,197 @@
+"""The whole recorder in virtual time, for what it learns from its lines' sound alone."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from recorderd import events as ev
+from recorderd.config import load
+from recorderd.config.needs import ring_seconds_of
+from recorderd.daemon import Daemon
+from recorderd.dsp.line import LineEar
+from recorderd.listening import verdicts
+from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
+from recorderd.sim.devices import VirtualOffice
+from recorderd.store.catalogue import NAME, open_catalogue
+
+ZONES = {"US": "America/New_York", "GB": "Europe/London", "JP": "Asia/Tokyo"}
+CONFIG = """
+[site]
+name = "by-ear"
+country = "{country}"
+time_zone = "{zone}"
+[storage]
+directory = "recordings"
+[simulation]
+script = "day.line"
+[[line]]
+name = "one"
+[line.audio]
+driver = "sim"
+device = "card"
+capture_rate_hz = {rate_hz}
+close_after_busy_s = 30
+{hook}
+[line.announcement]
+inbound = "notice-en.wav"
+outbound = "notice-en.wav"
+"""
+SENSORS = '[line.hook]\ndriver = "sim"\n[line.ring]'
+VOICE = '[line.hook]\ndriver = "voice"\nhangover_s = 8'
+
+
+def played(folder, script, country="US", hook=SENSORS, rate_hz=8000):
+    """A day of one line, with no modem unless `hook` has one."""
+    (folder / "recordings").mkdir()
+    offset = {"US": "-05:00", "GB": "+00:00", "JP": "+09:00"}[country]
+    (folder / "day.line").write_text(f"day 2026-11-23T09:00:00{offset}\n{script}")
+    text = CONFIG.format(country=country, zone=ZONES[country], hook=hook, rate_hz=rate_hz)
+    (folder / "recorderd.toml").write_text(text)
+    config = load(folder / "recorderd.toml")
+    office = VirtualOffice(config, ring_seconds_of(config))
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
+    facts = []
+    take = daemon.status.take
+    daemon.status.take = lambda fact: (facts.append(fact), take(fact))
+    daemon.start()
+    while office.world.now() < office.office.finished_at:
+        daemon.loop.step()
+    daemon.loop.take(ev.StopRequested(office.world.now()))
+    daemon.stop()
+    with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
+        records = [entry.record for entry in reversed(catalogue.find())]
+    return SimpleNamespace(records=records, facts=facts, alarms=daemon.status.alarms())
+
+
+@pytest.mark.parametrize("country", sorted(ZONES))
+def test_without_a_modem_the_sound_names_the_caller(tmp_path, country):
+    number = {"US": "5035551234", "GB": "02079460001", "JP": "0312345678"}[country]
+    day = played(
+        tmp_path,
+        f"09:00:10 one inbound number={number} name=ROSSI answer=7 talk=20\n"
+        "09:02:00 one inbound absence=private rings=2 answer=never\n",
+        country,
+    )
+    recorded, missed = day.records
+    assert recorded["disposition"] == "recorded"
+    caller = recorded["caller"]
+    assert (caller["number"], caller["name"], caller["source"]) == (number, "ROSSI", "line-audio")
+    assert (missed["disposition"], missed["caller"]["absence"]) == ("missed", "private")
+    assert not day.alarms
+
+
+def test_at_48_khz_too(tmp_path):
+    day = played(
+        tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20\n", rate_hz=48000
+    )
+    (record,) = day.records
+    assert record["caller"]["source"] == "line-audio"
+    assert record["notice"]["heard"] is True
+    assert abs(record["notice"]["heard_frame"] - record["notice"]["started_frame"]) <= 8
+
+
+def test_the_number_dialled_and_the_keys_have_their_places(tmp_path):
+    (record,) = played(tmp_path, "09:00:10 one outbound dial=0312#9 talk=20\n").records
+    assert record["dialled"] == "0312#9"
+    rate_hz = record["audio"]["sample_rate_hz"]
+    frames = [digit["frame"] for digit in record["digits"]]
+    steps = [later - earlier for earlier, later in pairwise(frames)]
+    assert all(abs(step / rate_hz - 0.2) < 0.01 for step in steps)
+    assert {digit["source"] for digit in record["digits"]} == {"near"}
+
+
+def test_busy_tone_tells_that_the_far_end_has_gone(tmp_path):
+    (record,) = played(
+        tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20 busy=12\n"
+    ).records
+    # Answered at 17 s, gone at 37 s, hung up at 49 s.
+    assert record["far_end_ended_at"].startswith("2026-11-23T09:00:3")
+    assert record["duration_s"] == pytest.approx(32, abs=0.1)
+    assert record["reason"] is None
+
+
+def test_busy_tone_for_long_closes_the_recording(tmp_path):
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20 busy=100\n")
+    (record,) = day.records
+    assert record["reason"] == "the far end had hung up: 30 s of busy tone"
+    assert record["duration_s"] == pytest.approx(20 + 30, abs=0.5)
+    assert record["disposition"] == "recorded"
+
+
+def test_a_call_found_by_its_sound_is_recorded(tmp_path):
+    day = played(tmp_path, "09:01:00 one outbound dial=0312 talk=20\n", hook=VOICE)
+    (record,) = day.records
+    assert (record["direction"], record["disposition"]) == ("unknown", "recorded")
+    # Off-hook with the dial tone, 0.2 s after the handset; talk ends some 42 s later.
+    assert record["answered_at"][11:19] in {"09:01:00", "09:01:01"}
+    assert record["ended_at"] is not None
+    assert 30 < record["duration_s"] < 60
+    assert record["audio"]["pre_roll_frames"] == 2 * record["audio"]["sample_rate_hz"]
+    assert record["notice"]["heard"] is True
+
+
+def test_ringing_and_a_caller_id_alone_are_a_missed_call(tmp_path):
+    script = "09:01:00 one inbound number=5035551234 rings=4 answer=never\n"
+    (record,) = played(tmp_path, script, hook=VOICE).records
+    assert (record["disposition"], record["caller"]["number"]) == ("missed", "5035551234")
+
+
+def test_a_notice_that_is_not_in_the_sound_is_an_alarm(tmp_path, monkeypatch):
+    other = verdicts.template_of  # the clip that is looked for is not the one that is played
+    monkeypatch.setattr(
+        verdicts, "template_of", lambda clip: other(clip.__class__(*_reversed(clip)))
+    )
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20\n")
+    (record,) = day.records
+    assert record["notice"]["heard"] is False
+    assert record["notice"]["heard_frame"] is None
+    (alarm,) = day.alarms
+    assert "notice" in alarm
+    assert "not in the line's sound" in alarm
+
+
+def _reversed(clip):
+    pcm = memoryview(clip.pcm).cast("h").tolist()[::-1]
+    return (
+        clip.name,
+        clip.sha256,
+        clip.rate_hz,
+        b"".join(v.to_bytes(2, "little", signed=True) for v in pcm),
+    )
+
+
+def test_ears_that_fail_cost_no_recording(tmp_path, monkeypatch):
+    def broken(self, frames):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(LineEar, "feed", broken)
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20\n")
+    (record,) = day.records
+    assert record["disposition"] == "recorded"
+    assert record["gaps"] == []
+    assert record["notice"]["heard"] is None
+    assert any("could not be listened to" in alarm for alarm in day.alarms)
+
+
+def test_a_quiet_day_is_not_listened_to(tmp_path, monkeypatch):
+    made = []
+    ear = LineEar._ear
+    monkeypatch.setattr(LineEar, "_ear", lambda self: (made.append(self), ear(self))[1])
+    played(tmp_path, "09:00:10 one hook on\n10:00:00 one inbound number=1 rings=1 answer=never\n")
+    assert len(made) == 2  # one for each channel, when it rang
+
+
+def test_a_card_that_goes_in_the_middle_leaves_no_verdict_and_no_wait(tmp_path):
+    day = played(
+        tmp_path,
+        "09:00:10 one inbound number=5035551234 answer=7 talk=20\n"
+        '09:00:18 "card" card lost\n09:00:25 "card" card back\n',
+    )
+    (record,) = day.records
+    assert record["gaps"]
+    assert record["notice"] is None or record["notice"]["heard"] in {None, "partly", False}
