@@ -59,9 +59,10 @@ EXPECTED = 0.5
 """Of the cosine where the clip should be as loud as all sound there: 1 without other sound, some 0.5
 under as much of it."""
 
-SAYS_MAX = 6.0
-"""Nats: cells of one vowel are no independent witnesses. Two voices of one pitch agree for up to
-100 ms as if they were one; with this limit that is not enough (see notice.EVIDENCE_MIN)."""
+SAYS_MIN, SAYS_MAX = -6.0, 3.0
+"""Nats. The cells of one vowel are no independent witnesses: two voices of one pitch, and one person
+twice, agree for up to 150 ms as if they were the same sound. So a frame's word counts little (see
+notice.EVIDENCE_MIN), and it takes many of them."""
 
 CHANGE = 6.0  # nats: one frame alone neither makes nor breaks a notice
 SINE_DBM0 = 3.14  # of full scale (ITU-T G.711)
@@ -234,7 +235,7 @@ def _says(cosine: NDArray[np.float32], weight: NDArray[np.float64]) -> NDArray[n
     square = (weight**2).sum(axis=1) + 1e-9
     expected = EXPECTED * square
     nats = (total * expected - expected**2 / 2) / (CELLS_ALIKE * square / 2)
-    says: NDArray[np.float64] = np.clip(nats, -SAYS_MAX, SAYS_MAX)
+    says: NDArray[np.float64] = np.clip(nats, SAYS_MIN, SAYS_MAX)
     return says
 
 

@@ -1,12 +1,16 @@
 """Announcement clips out of a line under speech: found, how much of them, and what is not found.
 
     python -m tests.bench.bench_notice_heard [--recordings 200] [--impostors 500]
-        [--only heard|line|impostors|cost]
+        [--only heard|line|impostors|people|cost] [--sounds /usr/share/asterisk]
 
 "heard": clips that ship and clips of espeak-ng voices, at -10 to -36 dBm0 under a voice that is 0
 to 5 dB louder, through a band of 300 to 3400 Hz with its phases; every second one lacks its
 beginning, its end or a part within. What is audible of a clip is the template's word (frames within 24 dB of the
 loudest); how much of it was left on the line is counted in samples.
+
+"people": the prompts of Asterisk, spoken by one person, under each other, and each looked for in all
+others; and in its music on hold (`apt-get install asterisk-core-sounds-en-wav
+asterisk-moh-opsound-wav`).
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ import resource
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from recorderd.dsp.notice import HEARD_MIN, NoticeFound, NoticeTemplate, find_notice
 from recorderd.dsp.notice_match import HOP
@@ -280,6 +286,43 @@ def bench_hours(ready: list[Clip], voices: list[np.ndarray]) -> list[float]:
     return scores
 
 
+def read_all(folder: Path) -> list[np.ndarray]:
+    return [soundfile.read(path, dtype="int16")[0] for path in sorted(folder.rglob("*.wav"))]
+
+
+def bench_people(count: int, folder: Path) -> tuple[list[float], list[float]]:
+    """Scores of prompts that are there, and of those that are not."""
+    said, music_on_hold = read_all(folder / "sounds"), read_all(folder / "moh")
+    if not said or not music_on_hold:
+        print(f"\nno sounds of Asterisk in {folder}: see --help")
+        return [], []
+    random = np.random.default_rng(3)
+    long = [number for number, sound in enumerate(said) if 1.5 * RATE <= len(sound) < 60 * RATE]
+    chosen = random.choice(long, count, replace=False)
+    row, false = Row(), []
+    for number, which in enumerate(chosen):
+        clip = Clip("", said[which], NoticeTemplate(said[which]), said[which])
+        others = [sound for other, sound in enumerate(said) if other != which]
+        voice = np.concatenate([others[each] for each in random.permutation(len(others))[:40]])
+        kind = "whole" if number % 2 else ("late", "cut", "hole")[number // 2 % 3]
+        dbm0, under_db = random.uniform(-36, -10), random.uniform(0, 5)
+        result, true = one(clip, [voice / 32768], random, kind, dbm0=dbm0, under_db=under_db)
+        row.add(result, true, dbm0, LEAD)
+        false.append(find_notice(clip.template, np.concatenate(others)).score)
+    print(f"\na person's prompts under her others\n{HEAD}\n{'half of them cut':26}{row.text()}")
+    found = sum(score >= 0.5 for score in false)
+    minutes = sum(map(len, said)) / RATE / 60
+    print(f"each in {minutes:.0f} minutes of others: {found} found, highest score {max(false):.3f}")
+    held = np.concatenate(music_on_hold)
+    scores = [find_notice(NoticeTemplate(said[which]), held).score for which in chosen[:10]]
+    found = sum(score >= 0.5 for score in scores)
+    print(
+        f"ten of them in {len(held) / RATE / 60:.0f} minutes of music on hold: {found} found,"
+        f" highest score {max(scores):.3f}"
+    )
+    return row.scores, false + scores
+
+
 def print_margin(true: list[float], false: list[float]) -> None:
     """Scores in steps of a twentieth."""
     print("\nscore      with the clip   without")
@@ -324,7 +367,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recordings", type=int, default=200)
     parser.add_argument("--impostors", type=int, default=500)
-    parser.add_argument("--only", choices=("heard", "line", "impostors", "cost"))
+    parser.add_argument("--only", choices=("heard", "line", "impostors", "people", "cost"))
+    parser.add_argument("--sounds", type=Path, default=Path("/usr/share/asterisk"))
     options = parser.parse_args()
     random = np.random.default_rng(10)
     voices = [long_voice(random) for _ in range(24)]
@@ -337,6 +381,9 @@ def main() -> None:
     if options.only in {None, "impostors"}:
         false = bench_impostors(options.impostors, ready, voices)
         false += bench_hours(ready, voices)
+    if options.only in {None, "people"}:
+        there, elsewhere = bench_people(max(1, options.recordings // 4), options.sounds)
+        true, false = true + there, false + elsewhere
     if true and false:
         print_margin(true, false)
     if options.only in {None, "cost"}:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorderd.dsp import notice_ear
-from recorderd.dsp.notice import LENGTH_MAX, NoticeTemplate, find_notice
+from recorderd.dsp.notice import LENGTH_MAX, NoticeTemplate, _lines, _Peak, find_notice
 from recorderd.dsp.notice_ear import NoticeEar
 from recorderd.dsp.notice_match import HOP
 from recorderd.errors import ClipError
@@ -62,6 +62,12 @@ def assert_heard(name: str, sound: np.ndarray, dbm0: float = -20, start: int = L
 def test_under_a_louder_voice(name, dbm0, under_db):
     seed = 100 + under_db - dbm0
     assert_heard(name, under_voice(name, seed, dbm0=dbm0, under_db=under_db), dbm0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["en", "ja"])
+def test_under_a_far_louder_voice(name, seed):
+    assert_heard(name, under_voice(name, seed, under_db=16))
 
 
 LINES = {
@@ -135,6 +141,15 @@ def test_begun_before_the_sound_and_broken_off_by_its_end():
     )
 
 
+@pytest.mark.parametrize("kept", [slice(LEAD + 1600, None), slice(0, LEAD + 2500)])
+def test_half_a_second_of_which_a_part_lies_outside(kept):
+    clip = CLIPS["ja"][10000:14000]
+    sound = lines.line(clip, np.random.default_rng(1))[kept]
+    found = find_notice(NoticeTemplate(clip), sound)
+    assert found.verdict == "partly"
+    assert found.start == pytest.approx(LEAD - (kept.start or 0), abs=8)
+
+
 def test_it_begins_where_it_may():
     sound = np.concatenate((under_voice("en", 8, lead_s=1), under_voice("en", 9, lead_s=1)))
     second = len(sound) // 2 + RATE
@@ -163,7 +178,7 @@ def impostors() -> dict[str, tuple[str, np.ndarray]]:
         "faint noise": ("en", random.integers(-1, 2, 6 * RATE).astype(np.int16)),
         "constant": ("ja", np.full(5 * RATE, 12000, np.int16)),
         "square wave": ("en", square),
-        "100 ms of it": ("ja", line(CLIPS["ja"][8000:8800], lead_s=2, tail_s=2)),
+        "150 ms of it": ("ja", line(CLIPS["ja"][10000:11200], lead_s=2, tail_s=2)),
     }
 
 
@@ -177,6 +192,23 @@ def test_nothing_else_is_found(case):
     assert (found.verdict, found.start, found.completeness) == ("not-heard", None, 0)
     assert found.level_dbm0 is None
     assert found.score < 0.45
+
+
+def test_how_little_is_enough():
+    clip = CLIPS["ja"]
+    sounds = [
+        lines.line(clip[10000 : 10000 + size], np.random.default_rng(1)) for size in (1200, 2400)
+    ]
+    little, enough = (find_notice(TEMPLATES["ja"], sound) for sound in sounds)
+    assert 0.2 < little.score < 0.45  # it is seen, and too little to go by
+    assert enough.verdict == "partly"
+    assert enough.start == pytest.approx(LEAD - 10000, abs=8)
+
+
+def test_two_peaks_of_chance_do_not_hide_a_third():
+    chance = [_Peak(9000, 0, 5.6), _Peak(9002, 4096, 5.6)]
+    found = _lines([*chance, _Peak(70000, 8192, 7)])
+    assert [round(line.start) for line in found] == [9001, 70000]
 
 
 @pytest.mark.parametrize("name", ["en", "ja"])
@@ -270,11 +302,13 @@ def test_every_place_once_from_blocks_of_any_size(monkeypatch, stretch_s):
     assert places(sound, 77) == found
 
 
-@pytest.mark.parametrize("shift", range(-3, 4))
+@pytest.mark.parametrize("shift", [-2000, *range(-3, 4), 100])
 def test_a_stretch_ends_in_the_middle_of_one(monkeypatch, shift):
     stretch = len(CLIPS["en"]) + LEAD + shift  # so that the next begins at the clip's first samples
     monkeypatch.setattr(notice_ear, "STRETCH", stretch)
-    (found,) = places(under_voice("en", 2), 500)
+    echoed = partial(lines.echo, delay_ms=40, gain_db=-3)
+    (found,) = places(under_voice("en", 2, under_db=-20, tail_s=3, through=echoed), 500)
+    assert found.verdict == "heard"
     assert found.start == pytest.approx(LEAD, abs=8)
 
 
