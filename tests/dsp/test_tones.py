@@ -314,7 +314,7 @@ def held(hz: float, seconds: float, vibrato: float = 0, overtones: int = 1, fadi
 @pytest.mark.parametrize("hz", [392, 400, 425, 440])
 @pytest.mark.parametrize(
     ("seconds", "vibrato", "overtones", "fading"),
-    [(1.4, 0, 1, 0), (6, 0.02, 1, 0), (6, 0, 3, 0), (6, 0, 1, 1.0)],
+    [(1.4, 0, 1, 0), (6, 0.02, 1, 0), (6, 0, 3, 0), (6, 0, 1, 0.4)],
     ids=["too short", "vibrato", "overtones", "fading"],
 )
 def test_a_long_vowel_or_note_is_no_dial_tone(hz, seconds, vibrato, overtones, fading):
@@ -363,15 +363,18 @@ CALL = signals.on_line(
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=30))
 def test_any_blocks_give_the_same(sizes):
-    whole = heard(CALL, "GB")
-    assert [each.tone for each in whole] == ["ringback", "ringback", "busy", "busy"]
+    whole = Ear((), load_profile("GB").tones)
+    expected = whole.feed(CALL) + whole.finish()
+    names = [each.tone for each in expected if isinstance(each, ToneHeard)]
+    assert names == ["ringback", "ringback", "busy", "busy"]
     ear = Ear((), load_profile("GB").tones)
     found, at, place = [], 0, 0
     while at < len(CALL):
         size = sizes[place % len(sizes)]
         found += ear.feed(CALL[at : at + size])
         at, place = at + size, place + 1
-    assert [each for each in found + ear.finish() if isinstance(each, ToneHeard)] == whole
+    assert found + ear.finish() == expected
+    assert ear._tones._bursts == whole._tones._bursts  # what was measured too
 
 
 def test_sample_by_sample():
@@ -414,10 +417,10 @@ def test_memory_stays_however_long_a_tone_lasts():
     ear = Ear((), load_profile("JP").tones)
     dial = signals.on_line(signals.progress(tone_of("JP", "dial"), 60.0), 30)
     busy = signals.on_line(signals.progress(tone_of("JP", "busy"), 120.0), 30)
-    ear.feed(dial)
+    ear.feed(dial[: 50 * RATE_HZ])
+    (run,) = ear._tones._finder.going_on
+    assert len(run.powers) < 300
     ear.feed(busy)
-    finder = ear._tones._finder
-    assert all(len(run.powers) < 300 for run in finder.going_on)
     assert len(ear._tones._bursts) <= 32
 
 
