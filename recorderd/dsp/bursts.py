@@ -34,12 +34,10 @@ PIECE = 3200  # samples: 400 ms, over 5 Hz
 EDGE_SAMPLES = 64
 TRANSFORM = 4096
 FREQUENCY_ERROR_MAX = 0.022
-"""A sender may be off by 1.5 %, and so may the sound card's clock (2 % alone). The notes of music
-next to 400 and 425 Hz are 392 and 415.3 Hz, outside."""
-HIGH_HZ, HIGH_ERROR_HZ = (
-    800.0,
-    50.0,
-)  # special information: 50 Hz (ITU-T E.180; North America uses 37)
+"""A sender may be off by 1.5 %, or the sound card's clock by 2 %. Notes of music are as near: G is 392 Hz
+and A is 440."""
+HIGH_HZ, HIGH_ERROR_HZ = 800.0, 50.0
+"""Special information: ITU-T E.180 allows 50 Hz, and North America's are up to 36 Hz off."""
 APART_ERROR = 0.3  # of the difference of two frequencies: a vibrato has peaks too, but nearer
 MODULATION = (0.9, 1.3)  # of its frequency; Japan: 15 to 20 Hz, nominally 16
 EXPLAINED_MIN = 0.75  # of the power from 300 to 3900 Hz; 6 dB of noise leave 0.8

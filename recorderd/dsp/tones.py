@@ -15,8 +15,8 @@ One burst may be missing, as where somebody speaks; then one more is needed. Two
 alike (Spain: busy, and congestion with its three bursts) wait for what tells them apart. Tones
 that are alike altogether (Japan: busy and congestion) are the first of them in ToneKind.
 
-Cadences may be off by 12 %: 10 % of the sender (Asterisk, main/dsp.c allows busy tones about as
-much) and 2 % of the sound card's clock.
+Cadences may be off by 12 %: 10 % of the sender (as Asterisk's BUSY_PERCENT, main/dsp.c) and 2 % of
+the sound card's clock.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 CADENCE_ERROR_MAX = 0.12
 CADENCE_SLACK = 12 * RATE_HZ // 1000  # samples: edges are seen to some milliseconds
-SEQUENCE_SLACK = 70 * RATE_HZ // 1000  # special information: 330±70 ms (ITU-T E.180)
+SEQUENCE_SLACK = 70 * RATE_HZ // 1000
+"""Special information: 330±70 ms (ITU-T E.180); North America's bursts have 274 or 380 ms."""
 STEADY = 3 * RATE_HZ // 2
 """A continuous tone is certain after so much. Held notes of a choir or an organ may last longer, but are not
 as pure: their vibrato, overtones or fading show within a second."""

@@ -272,6 +272,23 @@ def test_japans_ringback_as_a_pbx_makes_it():
     assert in_short(heard(sent(tone), "JP")) == ["ringback 0.5", "ringback 0.5-7.5"]
 
 
+@pytest.mark.parametrize(
+    ("frequencies", "lengths_ms"),
+    [
+        ((914, 1371, 1777), (274, 274, 380)),
+        ((985, 1371, 1777), (380, 274, 380)),
+        ((914, 1429, 1777), (274, 380, 380)),
+        ((985, 1429, 1777), (380, 380, 380)),
+    ],
+)
+def test_north_americas_special_information_tells_why_by_its_lengths(frequencies, lengths_ms):
+    """Intercept, vacant code, reorder, no circuit (IBM's Voice Response manual, tone parameters)."""
+    tones = [signals.tone((hz,), ms / 1000) for hz, ms in zip(frequencies, lengths_ms, strict=True)]
+    samples = signals.on_line(np.concatenate(tones), 20, tail_s=5)
+    assert in_short(heard(samples, "US"))[0] == "special-information 0.5"
+    assert in_short(heard(samples, every_tone()))[0] == "special-information 0.5"
+
+
 # ---------------------------------------------------------------- what is no tone
 
 
