@@ -327,7 +327,7 @@ def bench_files(corpus: Path) -> None:
     for row in rows:
         found = [
             each
-            for each in listen(corpus / "cid" / row["file"], STANDARDS, {})
+            for each in listen(corpus / "cid" / row["file"], STANDARDS, (), {})
             if each["kind"] == "caller-id"
         ]
         fits = [
@@ -344,7 +344,7 @@ def bench_files(corpus: Path) -> None:
     for row in csv.DictReader((corpus / "dtmf/truth.csv").open()):
         keys = "".join(
             each["digit"]
-            for each in listen(corpus / "dtmf" / row["file"], STANDARDS, {})
+            for each in listen(corpus / "dtmf" / row["file"], STANDARDS, (), {})
             if each["kind"] == "digit"
         )
         if keys != row["digits"]:

@@ -42,7 +42,7 @@ CELLS = {
 
 def sent(tone: Tone, cell: dict[str, float], random: np.random.Generator) -> np.ndarray:
     changes = {key: value for key, value in cell.items() if key not in {"snr", "hum"}}
-    seconds = max(4.0, 2.2 * sum(tone.cadence_ms) / 1000)
+    seconds = max(4.0, 2.6 * sum(tone.cadence_ms) / 1000)
     dbm0 = changes.pop("dbm0", -20)
     signal = signals.progress(tone, seconds, dbm0, **changes)
     lead_s, tail_s = random.uniform(0.3, 1), max(tone.cadence_ms[1::2], default=0) / 1000 + 4

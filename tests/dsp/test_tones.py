@@ -54,7 +54,7 @@ def in_short(found: list[ToneHeard]) -> list[str]:
 
 
 def long_enough(tone: Tone) -> float:
-    return max(4.0, 2.2 * sum(tone.cadence_ms) / 1000)
+    return max(4.0, 2.6 * sum(tone.cadence_ms) / 1000)
 
 
 def sent(tone: Tone, snr_db: float = 20, noise: int = 1, **changes: float) -> np.ndarray:
