@@ -51,7 +51,7 @@ class ToneHeard:
     """A progress tone, once when it is certain (`stop` None) and once when it has ended.
 
     `start` is the first sample of its first burst, `stop` the one after its last, both to about
-    5 ms (20 ms where it is modulated).
+    5 ms (20 ms where it is modulated or its two frequencies beat).
     """
 
     start: int
