@@ -14,11 +14,11 @@ from rich.table import Table
 from recorderd.config.profiles import every_tone, load_profile
 from recorderd.dsp.health import SECONDS_MIN, HealthMeter, findings
 from recorderd.dsp.hearing import STANDARDS, CallerIdHeard, Ear, Heard, standards_of
-from recorderd.dsp.notice import NoticeTemplate
 from recorderd.dsp.notice_ear import NoticeEar
 from recorderd.dsp.spectrum import RATE_HZ
 from recorderd.dsp.tones import ToneHeard
 from recorderd.errors import ConfigError, UsageError
+from recorderd.listening.verdicts import template_of
 from recorderd.media.announcement import SHIPPED, load_clip, shipped_names
 from recorderd.media.codec import decode_blocks, describe
 from recorderd.media.resample import Resampler
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from recorderd.core.profile import Tone
     from recorderd.dsp.health import LineHealth
-    from recorderd.dsp.notice import NoticeFound
-    from recorderd.ports import Clip
+    from recorderd.dsp.notice import NoticeFound, NoticeTemplate
 
 
 def hear(options: argparse.Namespace) -> int:
@@ -65,12 +64,7 @@ def templates_of(names: list[str]) -> dict[str, NoticeTemplate]:
     """The clips to listen for: those that ship, and these files."""
     clips = [load_clip(name, SHIPPED) for name in shipped_names()]
     clips += [load_clip(name, Path.cwd()) for name in names]
-    return {clip.name: NoticeTemplate(_samples_of(clip)) for clip in clips}
-
-
-def _samples_of(clip: Clip) -> NDArray[np.int16]:
-    resampler = Resampler(clip.rate_hz, RATE_HZ, channels=1)
-    return np.frombuffer(resampler.feed(clip.pcm) + resampler.finish(), np.int16)
+    return {clip.name: template_of(clip) for clip in clips}
 
 
 def listen(

@@ -33,6 +33,7 @@ from recorderd.core.frameclock import Anchor, FrameClock
 from recorderd.drivers.sound_devices import DeviceInfo
 from recorderd.errors import DeviceError
 from recorderd.events import AnnouncementFinished, DriverLost, DriverReady
+from recorderd.media.resample import clip_at
 from recorderd.media.ring import Ring, RingWriter
 from recorderd.units import NS_PER_MS, NS_PER_S, FrameIndex, MonoNs, frames_to_ns, later
 
@@ -369,7 +370,7 @@ class PyAudioCard:
         if key not in self._converted:
             while len(self._converted) >= CONVERTED_CLIPS:
                 del self._converted[next(iter(self._converted))]
-            self._converted[key] = _converted(clip, rate_hz)
+            self._converted[key] = clip_at(clip, rate_hz)
         return self._converted[key]
 
     def _finish(
@@ -396,11 +397,3 @@ class PyAudioCard:
         for token, play in list(self._plays.items()):
             if now >= play.due_at:
                 self._finish(token, now, None, 0, f'sound card "{self.name}": no answer')
-
-
-def _converted(clip: Clip, rate_hz: int) -> bytes:
-    # numpy comes with it, which only a card of another rate should have to pay for.
-    from recorderd.media.resample import Resampler  # noqa: PLC0415
-
-    resampler = Resampler(clip.rate_hz, rate_hz, channels=1)
-    return resampler.feed(clip.pcm) + resampler.finish()

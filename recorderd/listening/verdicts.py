@@ -11,7 +11,7 @@ from recorderd import heard
 from recorderd.dsp.line import CHANNELS
 from recorderd.dsp.notice import NoticeFound, NoticeTemplate, find_notice
 from recorderd.dsp.spectrum import RATE_HZ
-from recorderd.media.resample import Resampler
+from recorderd.media.resample import clip_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +31,7 @@ KEPT = 64 * RATE_HZ
 
 def template_of(clip: Clip) -> NoticeTemplate:
     """What is looked for: the clip at the detectors' rate."""
-    resampler = Resampler(clip.rate_hz, RATE_HZ, channels=1)
-    pcm = resampler.feed(clip.pcm) + resampler.finish()
-    return NoticeTemplate(np.frombuffer(pcm, np.int16))
+    return NoticeTemplate(np.frombuffer(clip_at(clip, RATE_HZ), np.int16))
 
 
 class Verdicts:

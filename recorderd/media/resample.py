@@ -10,6 +10,10 @@ are rounded here: soxr's own 16-bit output is dithered, which would turn silence
 from __future__ import annotations
 
 from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recorderd.ports import Clip
 
 SAMPLE_BYTES = 2
 
@@ -59,6 +63,12 @@ class Resampler:
     def _count(self, block: bytes) -> bytes:
         self._given_frames += len(block) // (SAMPLE_BYTES * self._channels)
         return block
+
+
+def clip_at(clip: Clip, rate_hz: int) -> bytes:
+    """The samples of an announcement at another rate: 16 bit, mono."""
+    resampler = Resampler(clip.rate_hz, rate_hz, channels=1)
+    return resampler.feed(clip.pcm) + resampler.finish()
 
 
 class _Converter:
