@@ -13,18 +13,6 @@ CIRCUITS = Path(__file__).parent.parent.parent / "hw" / "circuits"
 _PARAM = re.compile(r"(\w+)=(\S+)")
 
 
-def parts_of(name: str) -> dict[str, str]:
-    """The values under the netlist's heading "* parts": reference to value as written."""
-    found: dict[str, str] = {}
-    is_parts = False
-    for line in (CIRCUITS / f"{name}.cir").read_text("utf-8").splitlines():
-        if line.startswith("*"):
-            is_parts = line.startswith("* parts")
-        elif is_parts and line.startswith(".param"):
-            found |= dict(_PARAM.findall(line))
-    return found
-
-
 def operating_point(
     name: str, wanted: list[str], extra: str = "", without: str = "", **params: object
 ) -> list[float]:
