@@ -11,7 +11,7 @@ from tests.circuits.spice import sweep
 pytestmark = pytest.mark.circuits
 
 # Corners: the weakest and the strongest of U2, R, C and the Zener diodes' 5 %.
-WEAKEST = {"CTR": 0.14, "TOL": 1.05, "TOLC": 0.9, "TOLZ": 1.05}
+WEAKEST = {"CTR": 0.2, "TOL": 1.05, "TOLC": 0.9, "TOLZ": 1.05}
 STRONGEST = {"CTR": 3.0, "TOL": 0.95, "TOLC": 1.1, "TOLZ": 0.95}
 CORNERS = [WEAKEST, {**WEAKEST, "TOL": 0.95}, STRONGEST, {**STRONGEST, "DARK": "1u"}]
 
