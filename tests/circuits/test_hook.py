@@ -42,14 +42,15 @@ def test_off_hook_is_seen(feed_v, km):
                 TOL=tolerance,
             )
             assert pin_v < LOW_V
-            assert abs(led_a) < 20e-3  # of 50 mA (LTV-814)
+            assert abs(led_a) < 25e-3  # of 50 mA (LTV-814)
             assert abs(drop_v) < 2.4
 
 
 def test_off_hook_is_seen_hot_and_cold():
+    # The least current there is, the weakest coupler, and diodes that leave it the least.
     for celsius in (-10, 60):
         extra = f"{OFF_HOOK}\n.temp {celsius}"
-        (pin_v,) = operating_point("hook", ["v(pin)"], extra, FEED=24, KM=5, CTR=WEAK)
+        (pin_v,) = operating_point("hook", ["v(pin)"], extra, FEED=24, KM=5, CTR=WEAK, DIS=3)
         assert pin_v < LOW_V, celsius
 
 
@@ -59,7 +60,7 @@ def test_the_most_current_a_line_gives_harms_nothing():
         "hook", [LED, "i(vfeed)", "i(vfeed)"], OFF_HOOK, FEED=53, RFEED=300, RPHONE=50, TOL=0.95
     )
     assert abs(loop_a) > 125e-3
-    assert abs(led_a) < 20e-3
+    assert abs(led_a) < 25e-3
     assert abs(diode_a) < 1.0
 
 

@@ -22,6 +22,8 @@ WANTED = {
     "ring_resistor_v": "v(c1)-v(z)",
     "tap_cap_v": "v(t2)-v(c5)",
     "card_v": "v(out)",
+    "hold_a": "i(vk1)",
+    "held_v": "v(hp)-v(hm)",
 }
 
 
@@ -50,28 +52,45 @@ def test_the_generator_is_the_standards():
     assert amperes.max() == pytest.approx(37.5, rel=0.03)
 
 
-@pytest.mark.parametrize("direction", [1, -1])
-@pytest.mark.parametrize("phone_ohm", [300, 50, 1e9])
-@pytest.mark.parametrize("fuse_ohm", [4, 10])
-def test_every_part_stays_within_its_rating(direction, phone_ohm, fuse_ohm):
-    time_s, found = surge(KV=1.5 * direction, RPHONE=phone_ohm, F=fuse_ohm, CTR=3)
+def check_ratings(time_s: np.ndarray, found: dict[str, np.ndarray]) -> None:
     peak = {name: float(np.abs(row).max()) for name, row in found.items()}
-    # TISP4350H3LM: 200 A 5/310; it breaks over by 350 V, here with the little more of its model.
+    # TISP4350H3LM: 200 A 5/310; it breaks over by 350 V, 362 V in an impulse (H3BJ).
     assert peak["protector_a"] < 200
     assert peak["line_v"] < 400
-    # 1N4007: 30 A for 8.3 ms.
-    assert peak["diode_a"] < 30
-    assert energy(time_s, found["diode_a"] ** 2) < 30**2 * 8.3e-3 / 2
-    # LTV-814: 50 mA for ever, 1 A for 100 us (PC814's note).
-    assert peak["hook_led_a"] < 50e-3
-    assert peak["ring_led_a"] < 50e-3
-    # C1, C5, C6: 400 V types or X2; R5 and R22: pulse loads far below what 0.5 W types stand.
+    # 1N4007: 30 A for 8.3 ms, as energy; for a shorter pulse no more than twice the peak [chosen].
+    for name in ("diode_a", "hold_a"):
+        assert peak[name] < 60
+        assert energy(time_s, found[name] ** 2) < 30**2 * 8.3e-3 / 2
+    # LTV-814: 50 mA for ever; PC814: 1 A for 100 us. In a surge it is the second that counts.
+    for name in ("hook_led_a", "ring_led_a"):
+        assert peak[name] < 0.2
+        assert energy(time_s, found[name] ** 2) < 1**2 * 100e-6 / 10
+    # C1, C5, C6: 400 V types or X2; R5: far below what a 0.5 W type stands.
     assert peak["ring_cap_v"] < 400
     assert peak["tap_cap_v"] < 400
     assert energy(time_s, found["ring_resistor_v"] ** 2 / 10e3) < 0.5
     assert peak["card_v"] < 3
-    # The resettable fuses: less than 0.7 A2s, which a fuse for this surge must stand (Bourns, TISP43xxMM).
+    # Q2 stands 100 V; TV1 1500 W for 10/1000 us.
+    assert peak["held_v"] < 40
+    assert (np.abs(found["hold_a"]) * np.abs(found["held_v"])).max() < 1500
+    # The fuses: less than the 0.7 A2s that a fuse for this surge must stand (Bourns, TISP43xxMM).
     assert energy(time_s, found["fuse_a"] ** 2) < 0.7
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("phone_ohm", [300, 50, 1e9])
+@pytest.mark.parametrize("fuse_ohm", [4, 10])
+def test_every_part_stays_within_its_rating(direction, phone_ohm, fuse_ohm):
+    check_ratings(*surge(KV=1.5 * direction, RPHONE=phone_ohm, F=fuse_ohm, CTR=3))
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("fuse_ohm", [4, 10])
+def test_so_it_does_while_the_line_is_held(direction, fuse_ohm):
+    # TV1 is a lower voltage than TH1's, so that the surge goes through hook sense and hold circuit.
+    time_s, found = surge(KV=1.5 * direction, RPHONE=1e9, RK1=0.1, F=fuse_ohm, CTR=3)
+    assert np.abs(found["hold_a"]).max() > 20
+    check_ratings(time_s, found)
 
 
 def test_without_the_protector_parts_would_die():
@@ -93,3 +112,8 @@ def test_what_separates_the_sides_sees_the_surge_and_nothing_passes():
 def test_a_shared_ground_takes_all_of_it():
     _, tie_a = sweep("earth", "tran 0.1u 200u 0 0.2u", ["i(vtie)"], KV=1.5, HUM=0, RTIE=0.01)
     assert np.abs(tie_a).max() > 5
+
+
+def test_without_tv1_the_hold_circuit_would_die():
+    _, found = surge(RK1=0.1, RPHONE=1e9, without="DT1")
+    assert np.abs(found["held_v"]).max() > 100
