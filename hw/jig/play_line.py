@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -194,6 +195,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         script = _playable(options)
         with ExitStack() as stack:
             count = _play_on_hardware(script, options, stack)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # as the shell has it
     except (ConfigError, DeviceError) as error:
         print(error, file=sys.stderr)
         return os.EX_CONFIG if isinstance(error, ConfigError) else os.EX_UNAVAILABLE

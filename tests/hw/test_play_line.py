@@ -202,6 +202,21 @@ def test_pins_end_inactive_when_the_port_fails(requests, capsys):
     assert "/dev/no-such-port" in capsys.readouterr().err
 
 
+def test_an_interrupted_play_lets_go_of_the_pins(requests, monkeypatch, tmp_path):
+    def interrupted(after_ns: int) -> None:
+        if after_ns > 5 * 10**9:  # the phone is off the hook by then
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(play_line, "_real_time", lambda: interrupted)
+    script = tmp_path / "cut.line"
+    script.write_text(f"{DAY}09:00:00 desk hook off\n+10 desk hook on\n", "utf-8")
+    assert play_line.main([str(script), "--line", "desk", "--hook", "5"]) == 130
+    (request,) = requests
+    assert request.history[0] == (5, True)
+    assert request.is_released
+    assert all(level is gpiod.line.Value.INACTIVE for level in request.levels.values())
+
+
 def test_a_wrong_script_moves_nothing(requests, tmp_path, capsys):
     script = tmp_path / "wrong.line"
     script.write_text(f"{DAY}09:00:00 desk hook sideways\n", "utf-8")
