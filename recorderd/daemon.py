@@ -32,6 +32,7 @@ from recorderd.errors import ClipError, ConfigError, StoreError
 from recorderd.listening.analyst import Analyst, ListenTo, StopListening
 from recorderd.listening.sensor import VoiceSensor
 from recorderd.media.announcement import load_clip
+from recorderd.monitor.onlookers import Onlookers
 from recorderd.recording.keeper import Keeper
 from recorderd.recording.writer import Writer
 from recorderd.runtime.loop import Actors, ControlLoop, LineUnit
@@ -107,6 +108,13 @@ class Daemon:
         self._envelope: MakeEnvelope = plain_envelope
         self._disk: Writer | None = None
         self._keeper: Keeper | None = None
+        self._onlookers = Onlookers(
+            config.storage.directory,
+            devices.clock,
+            self._actors.lines,
+            self._sound,
+            lambda: self._config.seal is not None,
+        )
         self._writer = run_writer(self._make_writer, "writer")
         self._analyst = run_analyst(lambda: Analyst(devices.inbox.post, devices.clock), "analyst")
         self.loop = ControlLoop(
@@ -117,6 +125,7 @@ class Daemon:
             self._analyst,
             self.status,
             watchdog,
+            self._onlookers,
             reload=self._reload,
             settle=self._take_waiting,
         )
@@ -133,12 +142,14 @@ class Daemon:
         if (reading := self._devices.clock.reading()).synchronised:
             self._writer.submit(AmendTimes(reading))
         self._build(self._config, {line.name for line in self._config.lines})
+        self._onlookers.open(self._devices.clock.now())
         count = len(self._config.lines)
         self._watchdog.ready(f"recording {count} line{'s' if count != 1 else ''}")
 
     def stop(self) -> None:
         """Take everything down; what is still open is sealed first."""
         self._watchdog.stopping()
+        self._onlookers.close()
         for unit in self._actors.lines.values():
             unit.sensor.close()
             if unit.modem is not None:

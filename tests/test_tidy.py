@@ -31,6 +31,7 @@ ROOMS = {
     "drivers": {"core", "ports", "config", "media"},
     "sim": {"core", "ports", "config", "media"},
     "runtime": {"core", "ports"},
+    "monitor": {"core", "ports", "config", "dsp", "runtime"},
     "daemon": {
         "core",
         "ports",
@@ -44,6 +45,7 @@ ROOMS = {
         "drivers",
         "sim",
         "runtime",
+        "monitor",
     },
 }
 

@@ -67,6 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     _json(show)
     _holds(commands)
     _json(_command(commands, "status", "what the recorder is doing now", "status", "status"))
+    _command(
+        commands, "monitor", "the lines as they are now, in the terminal", "monitor", "monitor"
+    )
     devices = commands.add_parser("devices", help="what this box offers: cards, modems, GPIO chips")
     devices.set_defaults(module="devices", function="devices")
     _json(devices)

@@ -59,6 +59,11 @@ class LineMachine:
         self._ring = RingReader(line, profile)
         self._now = MonoNs(0)
 
+    @property
+    def is_off_hook(self) -> bool:
+        """As far as is decided: a lift that may still be ringing current, or a flash, is not."""
+        return self._hook.state in {State.OFF_HOOK, State.BREAK}
+
     def handle(self, event: HookEdge | RingEdge | EdgesLost | TimePassed) -> list[LineFact]:
         """The facts that `event`, or the time up to it, decides, in the order they are decided."""
         if isinstance(event, TimePassed):

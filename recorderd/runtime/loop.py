@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from recorderd.core.station import Result, Station
-    from recorderd.ports import Clip, Clock, HookSensor, Inbox, Modem, SoundCard, Watchdog
+    from recorderd.ports import (
+        Clip,
+        Clock,
+        HookSensor,
+        Inbox,
+        Modem,
+        Onlookers,
+        SoundCard,
+        Watchdog,
+    )
     from recorderd.runtime.status import Status
     from recorderd.runtime.workers import Worker
     from recorderd.units import ClockReading
@@ -96,6 +105,7 @@ class ControlLoop:
         analyst: Worker,
         status: Status,
         watchdog: Watchdog,
+        onlookers: Onlookers,
         *,
         reload: Callable[[], None],
         settle: Callable[[], None],
@@ -108,6 +118,7 @@ class ControlLoop:
         self._playing: dict[str, Clip] = {}  # by call
         self._status = status
         self._watchdog = watchdog
+        self._onlookers = onlookers
         self._reload = reload
         self._settle = settle
         self.reading = clock.reading()
@@ -134,6 +145,7 @@ class ControlLoop:
             self._fire_deadlines(now)
         if now >= self._house_at:
             self._keep_house(now)
+        self._onlookers.show(now)
         return event is not None
 
     def is_idle(self, line: str) -> bool:
@@ -149,10 +161,12 @@ class ControlLoop:
             deadline = unit.station.deadline()
             if deadline is not None and deadline < due:
                 due = deadline
-        return due
+        shown = self._onlookers.deadline()
+        return due if shown is None else min(due, shown)
 
     def take(self, event: ev.Input) -> None:  # noqa: C901, PLR0912  (one table)
         """Let one input have its effect."""
+        self._onlookers.see(event)
         match event:
             case ev.StopRequested():
                 self._to_all(event)
@@ -215,6 +229,7 @@ class ControlLoop:
 
     def _carry_out(self, unit: LineUnit, results: list[Result]) -> None:
         for result in results:
+            self._onlookers.see(result)
             match result:
                 case commands.WriteModem():
                     if unit.modem is not None:
@@ -277,6 +292,7 @@ class ControlLoop:
             card.watch(now)
         self._writer.tick()
         self._analyst.tick()
+        self._onlookers.admit(now)
         if self._writer.failure is not None:
             raise self._writer.failure
         if now >= self._clock_at:

@@ -25,9 +25,12 @@ UPLOADER_STALE_S = 900
 READS_MAX = 5
 
 
-def recorder_status(directory: Path) -> dict[str, Any]:
-    """status.json of a state directory. Raises StoreError."""
-    return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run")
+def recorder_status(directory: Path, now: datetime | None = None) -> dict[str, Any]:
+    """status.json of a state directory, judged by the recorder's own clock where `now` is it.
+
+    Raises StoreError.
+    """
+    return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run", now)
 
 
 def upload_status(directory: Path) -> dict[str, Any]:
@@ -35,14 +38,16 @@ def upload_status(directory: Path) -> dict[str, Any]:
     return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
 
 
-def _read(path: Path, who: str, stale_s: int, start: str) -> dict[str, Any]:
+def _read(
+    path: Path, who: str, stale_s: int, start: str, now: datetime | None = None
+) -> dict[str, Any]:
     """A status file, with an alarm of its own when `who` has not written it for `stale_s` seconds.
 
     `start` is the command that starts it. Raises StoreError.
     """
     try:
         found = _load(path)
-        age_s = (datetime.now(UTC) - datetime.fromisoformat(found["at"])).total_seconds()
+        age_s = ((now or datetime.now(UTC)) - datetime.fromisoformat(found["at"])).total_seconds()
         alarms = list(found["alarms"])
     except FileNotFoundError:
         raise StoreError(f"{path}: not there; {who} has not run yet: {start}") from None
