@@ -165,7 +165,7 @@ def _hook(scene: Scene, line: LineView) -> str:
     if wall is not None:
         found += f" since {to_datetime(wall, scene.zone):%H:%M:%S}"
     if line.hook_edges:
-        found += f", {line.hook_edges} edges of the sensor"
+        found += f", sensor edges: {line.hook_edges}"
     return found
 
 

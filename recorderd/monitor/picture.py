@@ -140,7 +140,8 @@ class Picture:
 
 def words(what: str, message: Message) -> str:
     """A fact as a person reads it: `ModemSilent` is "modem silent"."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", what).lower().replace("caller id", "caller ID")
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", what).lower()
+    text = re.sub(r"\bcaller id\b", "caller ID", text)
     found = [f"{name} {message[name]}" for name in _DETAILS if message.get(name) is not None]
     if message.get("caller"):
         found.append(who(message["caller"]))
@@ -240,7 +241,7 @@ def _take_outcome(call: Call, what: str, message: Message) -> None:
             call.notice = "played" if message["completed"] else message["reason"] or "not played"
         case "NoticeHeard":
             share = round(100 * message["completeness"])
-            call.notice = f"{message['verdict'].replace('-', ' ')} on the line ({share} % of it)"
+            call.notice = f"{message['verdict'].replace('-', ' ')} ({share} %)"
         case "RecordingFiled":
             call.filed = f"{message['segments']} segments filed, {message['gaps']} gaps"
         case "WriteFailed":
