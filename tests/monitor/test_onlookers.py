@@ -141,16 +141,15 @@ def test_a_slow_reader_delays_nothing_and_is_told_what_it_missed(tmp_path, watch
 
 def test_nobody_looks_on_and_nothing_is_done_for_it(tmp_path):
     """Counted, beside the same day with a null in the onlookers' place."""
-    work = []
     with (
-        patch.object(messages, "as_message", side_effect=work.append),
-        patch.object(messages, "packet", side_effect=work.append),
-        patch.object(onlookers, "meter", side_effect=work.append),
+        patch.object(messages, "as_message") as encoded,
+        patch.object(messages, "packet") as packed,
+        patch.object(onlookers, "meter") as measured,
         office(tmp_path) as (daemon, world, _),
     ):
         assert daemon.loop._onlookers.deadline() is None
         steps = steps_of_a_day(daemon, world, 60)
-    assert work == []
+    assert [encoded.call_count, packed.call_count, measured.call_count] == [0, 0, 0]
 
     class Nobody:
         def see(self, event): ...
