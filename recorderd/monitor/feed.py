@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from recorderd.errors import StoreError
-from recorderd.monitor.onlookers import SOCKET, short_path
+from recorderd.monitor.address import SOCKET, short_path
 
 if TYPE_CHECKING:
     from pathlib import Path

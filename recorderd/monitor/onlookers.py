@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from recorderd import __version__
 from recorderd.dsp.meter import meter
 from recorderd.monitor import messages
+from recorderd.monitor.address import SOCKET, short_path
 from recorderd.units import NS_PER_MS, NS_PER_S, FrameIndex, MonoNs, later
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from recorderd.runtime.loop import LineUnit
 
 log = logging.getLogger(__name__)
-
-SOCKET = "monitor.sock"
 
 SHOW_EVERY_NS = 200 * NS_PER_MS
 """How often levels are told, and how much sound each is of."""
@@ -264,13 +263,3 @@ def bind_private(server: socket.socket, directory: Path) -> None:
     os.fchmod(server.fileno(), 0o600)  # before it has a name, so that it is never open to others
     with short_path(directory) as path:
         server.bind(path)
-
-
-@contextmanager
-def short_path(directory: Path) -> Iterator[str]:
-    """The socket's path in at most 107 bytes (sockaddr_un), however deep the directory lies."""
-    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)

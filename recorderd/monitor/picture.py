@@ -143,6 +143,8 @@ def words(what: str, message: Message) -> str:
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", what).lower()
     text = re.sub(r"\bcaller id\b", "caller ID", text)
     found = [f"{name} {message[name]}" for name in _DETAILS if message.get(name) is not None]
+    if message.get("ended_at") is not None:
+        found.append("ended")
     if message.get("caller"):
         found.append(who(message["caller"]))
     found += [str(message[name]) for name in _REASONS if message.get(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing
 
@@ -19,6 +20,12 @@ AT = MonoNs(5)
 @pytest.mark.parametrize("fact", typing.get_args(ev.Fact), ids=lambda fact: fact.__name__)
 def test_every_fact_is_told(fact):
     assert fact.__name__ in SENT
+
+
+@pytest.mark.parametrize("name", sorted(SENT))
+def test_what_is_told_exists(name):
+    fields = {field.name for field in dataclasses.fields(getattr(ev, name))}
+    assert set(SENT[name]) <= fields
 
 
 def test_fields_are_told_as_they_are():

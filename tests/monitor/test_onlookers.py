@@ -15,8 +15,9 @@ import pytest
 
 from recorderd.errors import StoreError
 from recorderd.monitor import messages, onlookers
+from recorderd.monitor.address import SOCKET
 from recorderd.monitor.feed import Feed
-from recorderd.monitor.onlookers import ONLOOKERS_MAX, OPEN_AGAIN_NS, SOCKET, Onlookers
+from recorderd.monitor.onlookers import ONLOOKERS_MAX, OPEN_AGAIN_NS, Onlookers
 from recorderd.units import MonoNs
 from tests.daemon.test_virtual_day import filed, run_to, small_office
 

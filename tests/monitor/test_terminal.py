@@ -15,7 +15,7 @@ import pytest
 
 from recorderd.cli.demo import CONFIG
 from recorderd.cli.main import main
-from recorderd.monitor.onlookers import SOCKET
+from recorderd.monitor.address import SOCKET
 from tests.monitor.terminal import ROOT, Terminal
 
 SCRIPT = """\
