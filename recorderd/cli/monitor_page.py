@@ -86,7 +86,7 @@ def _filled(scene: Scene, columns: int, rows: int) -> list[str]:
         body = ["", *_nobody(scene)]
     room = rows - ROWS_AROUND + 2 - len(body)  # for alarms and events
     alarms = _alarms(scene.alarms, columns, max(2, min(room, ALARM_ROWS_MAX)))
-    events = _events(scene, room - len(alarms))
+    events = _events(scene, room - len(alarms) - 1)
     body += events + [""] * (rows - 4 - len(body) - len(events) - len(alarms))
     body = body[: max(0, rows - 4 - len(alarms))]
     return [

@@ -22,7 +22,8 @@ EVENTS_MAX = 100
 _RAW = {"HookEdge", "RingEdge", "ModemBytes", "RingBurstEnded", "AnnouncementFinished"}
 """Shown in their own rows; as events they would push out all others."""
 
-_DETAILS = ("bursts", "digit", "tone", "verdict", "kind", "fault", "topic", "segments", "gaps")
+_VALUES = ("digit", "tone")  # say what they are by themselves
+_DETAILS = ("bursts", "verdict", "kind", "fault", "topic", "segments", "gaps")
 _REASONS = ("reason", "detail", "text")
 
 
@@ -142,7 +143,8 @@ def words(what: str, message: Message) -> str:
     """A fact as a person reads it: `ModemSilent` is "modem silent"."""
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", what).lower()
     text = re.sub(r"\bcaller id\b", "caller ID", text)
-    found = [f"{name} {message[name]}" for name in _DETAILS if message.get(name) is not None]
+    found = [str(message[name]) for name in _VALUES if message.get(name) is not None]
+    found += [f"{name} {message[name]}" for name in _DETAILS if message.get(name) is not None]
     if message.get("ended_at") is not None:
         found.append("ended")
     if message.get("caller"):

@@ -13,12 +13,15 @@ from unittest.mock import patch
 
 import pytest
 
+from recorderd.cli.demo import CONFIG
+from recorderd.cli.main import main
 from recorderd.errors import StoreError
 from recorderd.monitor import messages, onlookers
 from recorderd.monitor.address import SOCKET
 from recorderd.monitor.feed import Feed
 from recorderd.monitor.onlookers import ONLOOKERS_MAX, OPEN_AGAIN_NS, Onlookers
 from recorderd.units import MonoNs
+from tests.daemon.test_sealed_office import sealing
 from tests.daemon.test_virtual_day import filed, run_to, small_office
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ CALL = "09:00:05 front-desk inbound number=0312345678 name=YAMADA answer=5 talk=
 
 
 @contextmanager
-def office(folder: Path, script: str = CALL):
-    daemon, world, config = small_office(folder, script)
+def office(folder: Path, script: str = CALL, text: str = CONFIG):
+    daemon, world, config = small_office(folder, script, text)
     daemon.start()
     try:
         yield daemon, world, config
@@ -262,6 +265,24 @@ def test_only_the_owner_and_root_may_look_on(tmp_path):
         if is_root:
             os.seteuid(0)
         present.close()
+
+
+def test_of_sealed_calls_no_number_is_shown(tmp_path, watch):
+    keys = [tmp_path / "head.txt", tmp_path / "deputy.txt"]
+    for key in keys:
+        assert main(["keys", "new", "--to", str(key)]) == 0
+    with office(tmp_path, CALL, sealing(*keys)) as (daemon, world, config):
+        feed = watch(config.storage.directory)
+        run_to(daemon, world, 12)  # it talks
+        later = watch(config.storage.directory)
+        told = [*feed.read(), *run_and_read(daemon, world, feed, 45), *later.read()]
+    assert told[0]["sealed"]
+    assert [m["what"] for m in told].count("hello") == 2
+    assert [m["caller"]["number"] for m in told if m["what"] == "CallerIdentified"] == ["x"]
+    text = "".join(m["data"] for m in told if m["what"] == "ModemBytes")
+    assert "xxxx = xxxxxxxxxx" in text
+    for secret in ("0312345678", "YAMADA", "5678"):
+        assert secret not in str(told)
 
 
 def test_the_log_says_no_number(tmp_path, watch, caplog):
