@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import settings
 
+from recorderd.monitor import onlookers
 from recorderd.store.catalogue import Catalogue
 from tests.store.calls import OFFICES
 
@@ -33,3 +34,19 @@ def closed_databases(monkeypatch):
     for connection in opened:
         with suppress(sqlite3.ProgrammingError):  # of another thread, which closes its own
             connection.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_sockets(monkeypatch):
+    """A recorder that was killed in virtual time leaves its socket to us."""
+    opened = []
+    real = onlookers.bind_private
+
+    def noting(server, directory):
+        opened.append(server)
+        real(server, directory)
+
+    monkeypatch.setattr(onlookers, "bind_private", noting)
+    yield
+    for server in opened:
+        server.close()
