@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.monitor.messages import SENT, as_message, caller_fields, packet
 from recorderd.units import MonoNs
@@ -24,7 +25,8 @@ def test_every_fact_is_told(fact):
 
 @pytest.mark.parametrize("name", sorted(SENT))
 def test_what_is_told_exists(name):
-    fields = {field.name for field in dataclasses.fields(getattr(ev, name))}
+    kinds = [vars(module)[name] for module in (ev, heard, commands) if name in vars(module)]
+    fields = {field.name for field in dataclasses.fields(kinds[0])}
     assert set(SENT[name]) <= fields
 
 
@@ -36,7 +38,7 @@ def test_fields_are_told_as_they_are():
         "active": True,
     }
     assert as_message(ev.TimePassed(AT), is_sealed=False) is None
-    assert as_message(ev.WriteModem("one", b"AT\r"), is_sealed=False) is None
+    assert as_message(commands.WriteModem("one", b"AT\r"), is_sealed=False) is None
 
 
 def test_bytes_arrive_as_they_came():
