@@ -14,7 +14,7 @@ from recorderd.store.ledger import open_desk
 from tests.store.calls import CALLER, KEY, READING, SITE, Office, a_record, at
 
 UNTRUE = replace(READING, synchronised=False, source="none")
-NOTICE = Notice("notice-ja.wav", "a" * 64, at(60.5), 8000, completed=True, heard=True, score=0.9)
+NOTICE = Notice("notice-ja.wav", "a" * 64, at(60.5), 8000, completed=True, heard="heard", score=0.9)
 LINES_PER_FILE = 12
 
 

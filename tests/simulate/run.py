@@ -347,7 +347,7 @@ class Simulation:
         agenda = boot.world._agenda
         if not agenda or agenda[0][0] - boot.now() < 2 * QUIET_MARGIN_NS:
             return None
-        if daemon._writer._writer.pending() or daemon._waiting is not None or keeper._work:
+        if daemon._writer._worker.pending() or daemon._waiting is not None or keeper._work:
             return None
         if not all(daemon.loop.is_idle(name) for name in daemon._actors.lines):
             return None

@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from recorderd.core import call as core_call
-from recorderd.core import retention
+from recorderd.core import reports, retention
 from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.recording import capture, keeper
@@ -122,7 +122,7 @@ def caller_of_the_next_call(monkeypatch):
 
 def waiting_caller_taken(monkeypatch):
     """Whoever rings in during a call counts as its caller for as long as it goes on."""
-    monkeypatch.setattr(core_call, "LATE_ID_NS", 3600 * 10**9)
+    monkeypatch.setattr(reports, "LATE_ID_NS", 3600 * 10**9)
 
 
 def gap_dropped(monkeypatch):
