@@ -37,10 +37,11 @@ class SystemClock:
     def _is_synchronised(self) -> bool:
         """What the kernel was told by whichever daemon disciplines it (adjtimex, read only).
 
-        Where it may not be asked (a filter of system calls), nobody knows: that is not synchronised.
+        Where it may not be asked (the uploader's unit has ProtectClock=), the mark of systemd-timesyncd
+        counts; without one nobody knows, and that is not synchronised.
         """
         state: int = self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-        return 0 <= state < _TIME_ERROR
+        return 0 <= state < _TIME_ERROR if state >= 0 else _TIMESYNCD.exists()
 
     @staticmethod
     def _source() -> str:
