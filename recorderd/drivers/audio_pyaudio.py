@@ -50,6 +50,9 @@ NOTICE_NS: Final = 1500 * NS_PER_MS
 of up to a second when its clients come and go."""
 KILL_NS: Final = 3500 * NS_PER_MS
 START_NS: Final = 10 * NS_PER_S  # opening: three looks for the device, and 2 s for the first block
+LONGEST_START_NS: Final = 60 * NS_PER_S
+"""A machine that is too slow for that gives each further child twice as long: else it would end every
+one before its first block."""
 BACK_OFF_NS: Final = 500 * NS_PER_MS
 LONGEST_BACK_OFF_NS: Final = 5 * NS_PER_S
 OVERDUE_NS: Final = 5 * NS_PER_S
@@ -173,6 +176,7 @@ class PyAudioCard:
         self._is_started = False
         self._retry_at = MonoNs(0)
         self._back_off_ns = BACK_OFF_NS
+        self._start_ns = START_NS
         self._cause: GapCause = "card-lost"
         self._beats = 0
         self._reported: str | None = ""  # reason of the DriverLost that stands; None: it is ready
@@ -245,10 +249,12 @@ class PyAudioCard:
             child.is_flowing = True
             self._beats = beats
             self._back_off_ns = BACK_OFF_NS
+            self._start_ns = START_NS
             self._report_ready(now)
         elif child.is_flowing:
             self._judge_silence(now - self._ring.last_beat_at(), now)
-        elif now - child.started_at >= START_NS:
+        elif now - child.started_at >= self._start_ns:
+            self._start_ns = min(2 * self._start_ns, LONGEST_START_NS)
             self._lose("it does not deliver any sound", "card-stalled", now)
 
     def _judge_silence(self, silence_ns: int, now: MonoNs) -> None:

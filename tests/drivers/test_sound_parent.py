@@ -182,6 +182,23 @@ def test_a_child_that_never_opens_is_given_up(bench):
     assert len(bench.children) == 2
 
 
+def test_on_a_slow_machine_each_child_has_longer_than_the_one_before(bench):
+    """A child that needs 11 s to open must not be ended after 10 s for ever."""
+    bench.run(300, blocks=False)
+    assert bench.kinds() == [DriverLost], "told once"
+    starts = [child.started_at for child in bench.children]
+    lives = [later - earlier for earlier, later in pairwise(starts)]
+    assert lives[1] > seconds(20)
+    assert lives[2] > seconds(40)
+    assert max(lives) < seconds(70)
+    bench.child.says.append(OPENED)
+    bench.run(1)
+    assert bench.kinds() == [DriverLost, DriverReady]
+    bench.child.says.append("end")
+    bench.run(15, blocks=False)
+    assert len(bench.children) > len(starts) + 1, "one that worked is missed after 10 s again"
+
+
 def test_frames_go_by_time_before_any_card_has_come(bench):
     assert bench.card.frame_at(later(bench.now, seconds(7))) == 7 * RATE_HZ
     assert bench.card.time_of(FrameIndex(RATE_HZ)) == later(bench.now, seconds(1))
