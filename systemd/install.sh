@@ -21,7 +21,7 @@ room_kb=500000
 
 target=     # the folder of the version to install
 previous=   # the one that ran before
-state=idle  # building, switched: what a failure must undo
+state=idle  # building, switched: what an end that is a failure must undo
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
@@ -125,7 +125,6 @@ build() {
   cp -r "$release/systemd" "$release/README.md" "$target/"
   rm -rf "$target/source" "$target/try"
   touch "$target/complete"
-  state=idle
 }
 
 pip() {
@@ -262,7 +261,7 @@ undo() {
   code=$?
   trap - EXIT
   case $state in
-    building) rm -rf "$target" ;;
+    building) [ "$target" = "$previous" ] || rm -rf "$target" ;;
     switched) roll_back ;;
   esac
   exit "$code"
@@ -323,6 +322,8 @@ remove_all() {
   look_around
   storage=$(storage_of "$config" || echo /var/lib/recorderd)
   if [ "${2:-}" = --purge ]; then
+    [ -d "$storage/ledger" ] || [ -z "$(ls -A "$storage" 2>/dev/null)" ] ||
+      fail "$storage does not look like recorderd's recordings" "remove by hand what is in it"
     say "All recordings in $storage and the configuration in /etc/recorderd will be ERASED."
     printf 'Type "erase" to go on: '
     read -r answer || answer=

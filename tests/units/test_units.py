@@ -71,3 +71,14 @@ def test_shellcheck_finds_nothing(path):
 def test_the_installer_is_plain_sh():
     done = run("sh", "-n", SYSTEMD / "install.sh")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_installer_says_what_to_do():
+    done = run("sh", SYSTEMD / "install.sh", "--everything")
+    assert done.returncode == 1
+    assert "--everything" in done.stderr
+    assert "--remove" in done.stderr
+    done = run("setpriv", "--reuid=65534", "sh", SYSTEMD / "install.sh")
+    assert done.returncode == 1
+    assert "must run as root" in done.stderr
+    assert "What to do: sudo sh" in done.stderr
