@@ -308,10 +308,10 @@ install_all() {
   forget_older
   step "Done"
   [ "$is_sample" = no ] || cat <<EOT
-Next: 1. recorderd devices                 what can be named in the configuration
+Next: 1. sudo recorderd devices            what can be named in the configuration
       2. edit $config
-      3. recorderd check                   shows every error at once
-      4. sudo systemctl start recorderd; recorderd status
+      3. sudo recorderd check              shows every error at once
+      4. sudo systemctl start recorderd
 EOT
   say "How it is doing: sudo recorderd status; its journal: journalctl -u recorderd"
 }
