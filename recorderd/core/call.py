@@ -127,6 +127,11 @@ class CallMachine:
         return min((at for at in times if at is not None), default=None)
 
     @property
+    def is_idle(self) -> bool:
+        """No call goes on, rings, or waits to be filed."""
+        return self._talking is None and self._offer is None and self._closings.deadline() is None
+
+    @property
     def talking(self) -> LiveCall | None:
         """The call that goes on now."""
         return self._talking
@@ -239,11 +244,8 @@ class CallMachine:
         return "outbound" if self.settings.ring_is_seen and not event.at_start else "unknown"
 
     def _began(self, call: LiveCall, event: ev.WentOffHook, *, offered: bool) -> ev.CallFact:
-        if offered:
-            return ev.CallAnswered(event.at, event.line, call.id)
-        if event.at_start:
-            return ev.CallFound(event.at, event.line, call.id)
-        return ev.CallPlaced(event.at, event.line, call.id)
+        unanswered = ev.CallFound if event.at_start else ev.CallPlaced
+        return (ev.CallAnswered if offered else unanswered)(event.at, event.line, call.id)
 
     def _announce(self, call: LiveCall, at: MonoNs) -> None:
         clip = call.settings.clip_for(call.direction)
@@ -476,14 +478,13 @@ class CallMachine:
             self._announce(call, held)
 
     def _stop(self, event: ev.StopRequested) -> None:
-        for call in self._closings.take_all():
-            self._file(call)
+        for waiting in self._closings.take_all():
+            self._file(waiting)
         if self._offer is not None:
             self._miss(self._offer, event.at)
-        talking = self._talking
-        if talking is None:
+        call = self._talking
+        if call is None:
             return
-        call = talking
         if call.ended_at is None:
             call.ended_at = event.at
             call.stopped = True

@@ -150,8 +150,7 @@ class ControlLoop:
 
     def is_idle(self, line: str) -> bool:
         """Whether a line may be taken apart: no call is on it."""
-        calls = self._actors.lines[line].station.calls
-        return calls.talking is None and calls.offered is None
+        return self._actors.lines[line].station.calls.is_idle
 
     # ------------------------------------------------------------ inputs
 

@@ -372,6 +372,17 @@ def test_a_call_that_ends_before_the_verdict_waits_for_it():
     assert record.ended_at == t(6.2)
 
 
+def test_a_line_is_not_idle_while_a_call_waits_for_its_verdict():
+    """Else a new configuration would take the line apart, and the call with it."""
+    line = in_call(is_listened_to=True)
+    assert not line.machine.is_idle
+    line.hang_up(6.2)
+    assert line.machine.talking is None
+    assert not line.machine.is_idle
+    line.feed(verdict(7))
+    assert line.machine.is_idle
+
+
 def test_no_verdict_keeps_a_call_for_ever():
     line = in_call(is_listened_to=True)
     line.hang_up(6.2)
