@@ -249,7 +249,7 @@ switch() {
   elif start; then
     say "recorderd $version is recording"
   else
-    journalctl -q -u recorderd -u recorderd-upload -n 20 --no-pager -o cat >&2 || true
+    journalctl -q -u recorderd -u recorderd-upload -n 30 --no-pager -o cat >&2 || true
     fail "recorderd $version is not ready (its last lines are above)" \
       "report this with the lines above; what ran before runs again"
   fi

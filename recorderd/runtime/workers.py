@@ -70,8 +70,8 @@ class WorkerThread:
 
     def close(self, within_s: float) -> bool:
         """Let it finish what is pending; False when it did not within `within_s`."""
-        if self._thread.ident is None:  # never started
-            return True
+        if self._thread.ident is None:
+            return True  # a start that failed before it: that error is the one to be seen
         self._stopping.set()
         self.submit(None)
         self._thread.join(within_s)
