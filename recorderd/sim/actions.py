@@ -97,8 +97,25 @@ class CardOverrun:
     duration_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something is wired or set wrong, from the first moment to the last; see faults.py."""
+
+    kind: str
+    country: str = ""  # of the fault "network": the line is another country's
+
+
 LineAction: TypeAlias = (
-    Hook | RingLevel | ModemText | ModemPlug | Inbound | Outbound | Flash | Closure | MessageWaiting
+    Hook
+    | RingLevel
+    | ModemText
+    | ModemPlug
+    | Inbound
+    | Outbound
+    | Flash
+    | Closure
+    | MessageWaiting
+    | Fault
 )
 CardAction: TypeAlias = CardLost | CardBack | CardOverrun
 
@@ -108,7 +125,7 @@ class ScriptEvent:
     """One line of a script. `after_ns` counts from the script's first moment."""
 
     after_ns: int
-    target: str  # a line's name, or a card's device name for a CardAction
+    target: str  # a line's name, a card's device name for a CardAction, or "box"
     action: LineAction | CardAction
     source_line: int
 

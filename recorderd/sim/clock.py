@@ -86,8 +86,16 @@ class World:
 class SimClock:
     """ports.Clock: `now` from the world (or the kernel), wall time from the script's day."""
 
-    def __init__(self, now: Callable[[], MonoNs], start: MonoNs, start_wall: WallNs) -> None:
+    def __init__(
+        self,
+        now: Callable[[], MonoNs],
+        start: MonoNs,
+        start_wall: WallNs,
+        *,
+        synchronised: bool = True,
+    ) -> None:
         self._read_now = now
+        self._synchronised = synchronised
         self._start = start
         self._start_wall = start_wall
 
@@ -97,7 +105,7 @@ class SimClock:
     def reading(self) -> ClockReading:
         mono = self._read_now()
         wall = WallNs(self._start_wall + mono - self._start)
-        return ClockReading(BOOT_ID, mono, wall, synchronised=True, source="simulated")
+        return ClockReading(BOOT_ID, mono, wall, self._synchronised, "simulated")
 
 
 class VirtualInbox:

@@ -27,6 +27,7 @@ class SimDevices:
         assert config.simulation is not None
         script = load_script(config.simulation.script, config.path.parent)
         self.inbox = inbox
+        self.world = world
         self.office: Office = build_office(script, config, world, inbox.post, ring_seconds)
         self.clock: Clock = self.office.clock(world, world.now)
 
@@ -45,16 +46,16 @@ class VirtualOffice(SimDevices):
     """Time passes as fast as the program runs; `world` tells how far it has come."""
 
     def __init__(self, config: Config, ring_seconds: int) -> None:
-        self.world = World()
-        super().__init__(config, self.world, VirtualInbox(self.world), ring_seconds)
+        world = World()
+        super().__init__(config, world, VirtualInbox(world), ring_seconds)
 
 
 class RealTimeOffice(SimDevices):
     """Time passes as it does outside."""
 
     def __init__(self, config: Config, inbox: Inbox, ring_seconds: int) -> None:
-        self.world = World(MonoNs(time.monotonic_ns()))
-        super().__init__(config, self.world, inbox, ring_seconds)
+        world = World(MonoNs(time.monotonic_ns()))
+        super().__init__(config, world, inbox, ring_seconds)
         self.clock = self.office.clock(self.world, lambda: MonoNs(time.monotonic_ns()))
         self._driver = RealTimeDriver(self.world)
 

@@ -25,6 +25,7 @@ from recorderd.config.profiles import load_profile
 from recorderd.errors import ConfigError
 from recorderd.sim.actions import (
     Closure,
+    Fault,
     Flash,
     Hook,
     Inbound,
@@ -212,13 +213,15 @@ def _expanded(
     event: ScriptEvent, at: MonoNs, day: datetime, network: Network, rng: random.Random
 ) -> Iterator[Happening]:
     match event.action:
+        case Fault():
+            pass  # what it does is done where it is felt
         case Hook() | RingLevel() | ModemText() | ModemPlug() as raw:
             yield _raw(raw, at)
         case MessageWaiting(waiting):
             yield ReportArrived(at, (("MESG", _message_waiting(waiting=waiting)),))
         case Flash(duration_ns):
-            yield from _hook_moves(at, off_hook=False, rng=rng)
-            yield from _hook_moves(later(at, duration_ns), off_hook=True, rng=rng)
+            yield from hook_moves(at, off_hook=False, rng=rng)
+            yield from hook_moves(later(at, duration_ns), off_hook=True, rng=rng)
         case Closure(duration_ns):
             if network.caller_id != "closure":
                 raise _ImpossibleError("closure: only Japan's caller-ID sets close the loop")
@@ -255,7 +258,7 @@ def _message_waiting(*, waiting: bool) -> str:
 # ---------------------------------------------------------------- the phone
 
 
-def _hook_moves(
+def hook_moves(
     at: MonoNs,
     *,
     off_hook: bool,
@@ -278,7 +281,7 @@ def _talk(answered: MonoNs, call: Inbound | Outbound, rng: random.Random) -> Ite
     yield SoundPlayed(answered, talked, "talk", skipped_ns)
     if call.busy_ns:
         yield SoundPlayed(talked, hung_up, "busy")
-    yield from _hook_moves(hung_up, off_hook=False, rng=rng)
+    yield from hook_moves(hung_up, off_hook=False, rng=rng)
 
 
 # ---------------------------------------------------------------- inbound
@@ -298,8 +301,8 @@ def _closure(at: MonoNs, closed_ns: int, rng: random.Random) -> Iterator[Happeni
     alert_ends = later(at, ms(ALERT_MS))
     yield from _ring_moves(at, alert_ends, ring_hz=16)
     closed = later(alert_ends, ms(CLOSURE_AFTER_ALERT_MS))
-    yield from _hook_moves(closed, off_hook=True, rng=rng)
-    yield from _hook_moves(later(closed, closed_ns), off_hook=False, rng=rng)
+    yield from hook_moves(closed, off_hook=True, rng=rng)
+    yield from hook_moves(later(closed, closed_ns), off_hook=False, rng=rng)
 
 
 class _InboundCall:
@@ -322,7 +325,7 @@ class _InboundCall:
         yield from self._ringing()
         yield from self._report_after_ring()
         if self._answered is not None:
-            yield from _hook_moves(self._answered, off_hook=True, rng=self._rng)
+            yield from hook_moves(self._answered, off_hook=True, rng=self._rng)
             yield from _talk(self._answered, self._call, self._rng)
 
     def _caller_id_way(self) -> str:
@@ -429,7 +432,7 @@ def _bursts(began: MonoNs, cadence_ms: tuple[int, ...]) -> Iterator[tuple[MonoNs
 def _outbound(
     call: Outbound, at: MonoNs, network: Network, rng: random.Random
 ) -> Iterator[Happening]:
-    yield from _hook_moves(at, off_hook=True, rng=rng)
+    yield from hook_moves(at, off_hook=True, rng=rng)
     first_digit = later(at, seconds(rng.uniform(2.0, 3.0)))
     yield SoundPlayed(later(at, ms(DIAL_TONE_AFTER_MS)), first_digit, "dial")
     if call.by_pulse:
@@ -459,7 +462,7 @@ def _pulse_digits(call: Outbound, at: MonoNs, rng: random.Random) -> tuple[list[
         for _ in range(int(digit) or 10):
             closed = later(at, round(period_ns * BREAK_SHARE))
             for moment, off_hook in ((at, False), (closed, True)):
-                found += _hook_moves(moment, off_hook=off_hook, rng=rng, bounce_ms=PULSE_BOUNCE_MS)
+                found += hook_moves(moment, off_hook=off_hook, rng=rng, bounce_ms=PULSE_BOUNCE_MS)
             at = later(at, period_ns)
         at = later(at, ms(PULSE_PAUSE_MS))
     return found, at

@@ -19,7 +19,8 @@ from recorderd.sim.exchange import (
     RingMoved,
     SoundPlayed,
 )
-from recorderd.units import MonoNs, later, seconds
+from recorderd.sim.faults import BOUNCE_HALF_NS, BOUNCE_NS
+from recorderd.units import MonoNs, later, ms, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from recorderd.sim.clock import World
     from recorderd.sim.modem import SimModem
     from recorderd.sim.sound import LineSound
+
+BUZZ_HALF_NS = ms(10)  # of 50 Hz
 
 
 class SimLine:
@@ -87,27 +90,63 @@ class SimLine:
 
 
 class SimHookSensor:
-    """ports.HookSensor of one simulated line."""
+    """ports.HookSensor of one simulated line, with what is wrong with its wires."""
 
-    def __init__(self, world: World, line: SimLine, post: Post) -> None:
+    def __init__(
+        self, world: World, line: SimLine, post: Post, faults: frozenset[str] = frozenset()
+    ) -> None:
         self._world = world
         self._line = line
         self._post = post
+        self._faults = faults
 
     def start(self) -> None:
         """Post the line's state as it is now, and every edge from now on."""
         with self._world.lock:
             now, name = self._world.now(), self._line.name
             self._line.sensor = self
+            off_hook = self._line.off_hook
+            if "hook-open" in self._faults:
+                off_hook = False
+            elif "hook-stuck" in self._faults:
+                off_hook = True
             self._post(DriverReady(now, "hook", name, "simulated"))
-            self._post(HookEdge(now, name, self._line.off_hook, at_start=True))
+            self._post_hook(off_hook=off_hook, at_start=True)
+            if "ring-inverted" in self._faults:
+                self._post_ring(active=self._line.ringing)
+            if "ring-noise" in self._faults:
+                self._buzz(active=True)
 
     def close(self) -> None:
         with self._world.lock:
             self._line.sensor = None
 
     def hook_moved(self, at: MonoNs, *, off_hook: bool) -> None:
-        self._post(HookEdge(at, self._line.name, off_hook))
+        if self._faults & {"hook-open", "hook-stuck"}:
+            return
+        self._post_hook(off_hook=off_hook)
+        if "hook-bouncy" in self._faults:
+            for number in range(1, BOUNCE_NS // BOUNCE_HALF_NS + 1):
+                level = off_hook if number % 2 == 0 else not off_hook
+                bounce = partial(self._post_hook, off_hook=level)
+                self._world.schedule(later(at, number * BOUNCE_HALF_NS), bounce)
 
-    def ring_moved(self, at: MonoNs, *, active: bool) -> None:
-        self._post(RingEdge(at, self._line.name, active))
+    def ring_moved(self, _at: MonoNs, *, active: bool) -> None:
+        if "ring-open" not in self._faults:
+            self._post_ring(active=active)
+
+    def _post_hook(self, *, off_hook: bool, at_start: bool = False) -> None:
+        if "hook-inverted" in self._faults:
+            off_hook = not off_hook
+        self._post(HookEdge(self._world.now(), self._line.name, off_hook, at_start))
+
+    def _post_ring(self, *, active: bool) -> None:
+        if "ring-inverted" in self._faults:
+            active = not active
+        self._post(RingEdge(self._world.now(), self._line.name, active))
+
+    def _buzz(self, *, active: bool) -> None:
+        if self._line.sensor is self:
+            self._post_ring(active=active)
+            at = later(self._world.now(), BUZZ_HALF_NS)
+            self._world.schedule(at, partial(self._buzz, active=not active))

@@ -53,11 +53,19 @@ _COMMAND = re.compile(
 class SimModem:
     """The modem of one simulated line, plugged in at first."""
 
-    def __init__(self, world: World, line: str, post: Post, dialect: Dialect = VCID) -> None:
+    def __init__(
+        self,
+        world: World,
+        line: str,
+        post: Post,
+        dialect: Dialect = VCID,
+        faults: frozenset[str] = frozenset(),
+    ) -> None:
         self._world = world
         self._line = line
         self._post = post
         self._dialect = dialect
+        self._faults = faults
         self._running = False
         self._plugged = True
         self._plugging = 0  # counts plugs, so that bytes under way at an unplug are dropped
@@ -90,11 +98,14 @@ class SimModem:
 
     def say(self, data: bytes) -> None:
         """Print something that nobody asked for, such as RING."""
-        self._send(data)
+        if "modem-off-line" not in self._faults:
+            self._send(data)
 
     def report(self, fields: tuple[tuple[str, str], ...]) -> None:
         """Print a caller-ID report, if caller ID is on."""
-        if self._caller_id:
+        if self._caller_id and not self._faults & {"modem-off-line", "no-caller-id"}:
+            if "digits-lost" in self._faults:
+                fields = tuple((tag, text[:-2] if tag == "NMBR" else text) for tag, text in fields)
             lines = [f"\r\n{tag}{self._dialect.equals}{value}\r\n" for tag, value in fields]
             self._send("".join(lines).encode())
 
@@ -161,5 +172,7 @@ class SimModem:
         self._world.schedule(at, partial(self._emit, data[half:], plugging))
 
     def _emit(self, data: bytes, plugging: int) -> None:
+        if "modem-dead" in self._faults:
+            return
         if data and self._running and self._plugged and plugging == self._plugging:
             self._post(ModemBytes(self._world.now(), self._line, data))

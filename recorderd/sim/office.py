@@ -19,6 +19,7 @@ from recorderd.sim.actions import (
     CardLost,
     CardOverrun,
     Closure,
+    Fault,
     Flash,
     Inbound,
     MessageWaiting,
@@ -29,6 +30,7 @@ from recorderd.sim.actions import (
 from recorderd.sim.audio import SimCard
 from recorderd.sim.clock import SimClock
 from recorderd.sim.exchange import SoundPlayed, happenings, network_of
+from recorderd.sim.faults import BOX, BOX_FAULTS, CLOCK_OFF_S, country_of, faults_of
 from recorderd.sim.line import SimHookSensor, SimLine
 from recorderd.sim.modem import HASH_CID, VCID, SimModem
 from recorderd.sim.sound import LineSound, Palette, Wired
@@ -53,13 +55,23 @@ class Office:
 
     start_wall: WallNs  # of the world's first moment
     finished_at: MonoNs  # nothing happens after it
+    script: Script
+    network: Network
+    lines: dict[str, SimLine]
     hooks: dict[str, SimHookSensor]
     modems: dict[str, SimModem]
     cards: dict[str, SimCard]
+    faults: frozenset[str]  # of the box itself
 
     def clock(self, world: World, now: Callable[[], MonoNs]) -> SimClock:
         """The clock that goes with it; `now` is `world.now`, or the kernel's in real time."""
-        return SimClock(now, world.start, self.start_wall)
+        off_ns = seconds(CLOCK_OFF_S) if "clock-off" in self.faults else 0
+        return SimClock(
+            now,
+            world.start,
+            WallNs(self.start_wall + off_ns),
+            synchronised="clock-free" not in self.faults,
+        )
 
 
 def build_office(
@@ -69,7 +81,10 @@ def build_office(
 
     Raises ConfigError, one line a problem, where the script and the configuration do not fit.
     """
-    network = network_of(config.site.country)
+    countries = {country_of(script, line.name, config.site.country) for line in config.lines}
+    if len(countries) > 1:
+        raise ConfigError([f"{script.origin}:1: fault network: all lines are of one country"])
+    network = network_of(countries.pop())
     finished_at = _check(script, config, world, network)
     builder = _Builder(script, config, world, post, network=network, ring_seconds=ring_seconds)
     for event in script.events:
@@ -78,7 +93,17 @@ def build_office(
     # What the script puts at the very first moment is the state that the daemon finds.
     world.advance(world.start)
     start_wall = WallNs(int(script.day.timestamp()) * NS_PER_S + script.day.microsecond * 1000)
-    return Office(start_wall, finished_at, builder.hooks, builder.modems, builder.cards)
+    return Office(
+        start_wall,
+        finished_at,
+        script,
+        network,
+        builder.lines,
+        builder.hooks,
+        builder.modems,
+        builder.cards,
+        faults_of(script, BOX),
+    )
 
 
 class _Builder:
@@ -102,7 +127,10 @@ class _Builder:
             for number, line in enumerate(config.lines)
         }
         self.lines = {name: SimLine(world, name, sound, kept_s) for name, sound in sounds.items()}
-        self.hooks = {name: SimHookSensor(world, line, post) for name, line in self.lines.items()}
+        self.hooks = {
+            name: SimHookSensor(world, line, post, faults_of(script, name))
+            for name, line in self.lines.items()
+        }
         self.modems = self._modems(config, world, post)
         self.cards = {
             name: _card(name, config, world, post, ring_seconds=ring_seconds, sounds=sounds)
@@ -118,6 +146,8 @@ class _Builder:
                 self.cards[event.target].come_back()
             case CardOverrun(duration_ns):
                 self.cards[event.target].overrun(duration_ns)
+            case Fault():
+                pass  # it has been there all the time
             case _:
                 found = happenings(event, at, self._script, self._network)
                 self.lines[event.target].schedule(found)
@@ -126,14 +156,17 @@ class _Builder:
         rate_hz = line.audio.capture_rate_hz
         if rate_hz not in self._palettes:
             self._palettes[rate_hz] = Palette(self._network, self._language, rate_hz)
-        return LineSound(self._palettes[rate_hz], rate_hz, seed)
+        faults = faults_of(self._script, line.name)
+        return LineSound(self._palettes[rate_hz], rate_hz, seed, faults)
 
     def _modems(self, config: Config, world: World, post: Post) -> dict[str, SimModem]:
         modems: dict[str, SimModem] = {}
         for number, line in enumerate(config.lines):
             if line.modem is not None:
                 dialect = HASH_CID if number % 2 else VCID
-                modems[line.name] = SimModem(world, line.name, post, dialect)
+                modems[line.name] = SimModem(
+                    world, line.name, post, dialect, faults_of(self._script, line.name)
+                )
                 self.lines[line.name].modem = modems[line.name]
         return modems
 
@@ -210,11 +243,21 @@ class _Checker:
     def check(self, event: ScriptEvent) -> None:
         at = later(self._start, event.after_ns)
         self.last = max(self.last, at)
+        if isinstance(event.action, Fault) and not self._check_fault(event, event.action):
+            return
         if isinstance(event.action, CardLost | CardBack | CardOverrun):
             self._check_name(event, "sound card", self._cards)
         elif self._check_name(event, "line", list(self._lines)):
             self._check_modem(event)
             self._check_times(event, at)
+
+    def _check_fault(self, event: ScriptEvent, fault: Fault) -> bool:
+        """Whether it is a line's fault; complains about one that begins too late."""
+        if event.after_ns:
+            self._add(event, f"fault {fault.kind}: it stands at the day's first moment")
+        if fault.kind in BOX_FAULTS:
+            return event.target != BOX and self._check_name(event, "box", [BOX])
+        return True
 
     def _check_name(self, event: ScriptEvent, what: str, known: list[str]) -> bool:
         if event.target in known:

@@ -20,6 +20,10 @@ Raw verbs say what the sensors saw; the others are expanded by exchange.py as th
     outbound dial=DIGITS [by=tone|pulse] [pps=10|20] talk=SECONDS [busy=SECONDS]
     flash MS           closure SECONDS       message-waiting on|off
     card lost|back     card overrun MS
+    fault KIND         fault network COUNTRY
+
+A fault (faults.py) holds all the time and stands at the day's first moment. Its kinds name a line; those
+of the box itself (its clock, disk and power) name `box`.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from recorderd.sim.actions import (
     CardLost,
     CardOverrun,
     Closure,
+    Fault,
     Flash,
     Hook,
     Inbound,
@@ -50,6 +55,7 @@ from recorderd.sim.actions import (
     Script,
     ScriptEvent,
 )
+from recorderd.sim.faults import BOX_FAULTS, LINE_FAULTS
 from recorderd.units import NS_PER_S, ms, seconds
 
 if TYPE_CHECKING:
@@ -343,6 +349,17 @@ def _card(words: Words) -> CardAction:
             raise _Wrong("needs lost, back, or overrun MS")
 
 
+def _fault(words: Words) -> Fault:
+    match [word.text for word in words]:
+        case ["network", country]:
+            return Fault("network", country.upper())
+        case [kind]:
+            known = {name: name for name in (*LINE_FAULTS, *BOX_FAULTS, "network")}
+            return Fault(_choice(kind, "fault", known))
+        case _:
+            raise _Wrong("needs a kind, or network COUNTRY")
+
+
 def _inbound(words: Words) -> Inbound:
     fields = _fields(
         words, ("number", "name", "absence", "rings", "answer", "talk", "busy", "late-id", "cid")
@@ -420,6 +437,7 @@ _VERBS: dict[str, Callable[[Words], LineAction | CardAction]] = {
     "closure": _closure,
     "message-waiting": _message_waiting,
     "card": _card,
+    "fault": _fault,
 }
 
 

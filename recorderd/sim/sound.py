@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from recorderd.media.announcement import load_clip
 from recorderd.sim.burst import burst_samples
+from recorderd.sim.faults import damaged
 from recorderd.units import FrameIndex, MonoNs, frames_to_ns, ns_to_frames
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Palette:
         self._made: dict[str, Pattern] = {}
 
     def pattern(self, sound: str) -> Pattern:
-        """A sound of exchange.py: ringing, talk, digit-N, or the kind of a tone of the network."""
+        """A sound of exchange.py: ringing, talk, digit-N, or the kind of a tone of the network; and
+        `talk-near` and `talk-far`, where one side alone speaks."""
         if sound not in self._made:
             self._made[sound] = self._make(sound)
         return self._made[sound]
@@ -85,6 +87,10 @@ class Palette:
             return _sided(NEAR, self._digit(sound.removeprefix("digit-")))
         if sound == "talk":
             return self._talk()
+        if sound == "talk-near":
+            return _sided(NEAR, self._speech("office"))
+        if sound == "talk-far":
+            return _sided(FAR, self._speech("caller"))
         if sound == "ringing":
             return _sided(FAR, self._tone((network.ring_hz,), RINGING_DB))
         return _sided(FAR, self._progress_tone(network.tone(sound)))
@@ -173,6 +179,7 @@ class LineSound:
     palette: Palette
     rate_hz: int
     seed: int
+    faults: frozenset[str] = frozenset()
     spans: list[Span] = field(default_factory=list)
 
     @cached_property
@@ -190,9 +197,17 @@ class LineSound:
 
     def play_clip(self, clip: Clip, at: MonoNs) -> Span:
         until = MonoNs(at + frames_to_ns(clip.frames, clip.rate_hz))
-        span = Span(at, until, self.palette.of_clip(clip))
+        span = Span(at, until, self._as_it_arrives(self.palette.of_clip(clip)))
         self.spans.append(span)
         return span
+
+    def _as_it_arrives(self, pattern: Pattern) -> Pattern:
+        arrives = len(pattern)
+        if "clip-silent" in self.faults:
+            arrives = 0
+        elif "clip-cut" in self.faults:
+            arrives //= 2
+        return np.concatenate((pattern[:arrives], np.zeros_like(pattern[arrives:])))
 
     def forget_before(self, at: MonoNs) -> None:
         self.spans = [span for span in self.spans if span.until >= at]
@@ -201,6 +216,15 @@ class LineSound:
         self, first: FrameIndex, frames: int, frame_at: Callable[[MonoNs], FrameIndex]
     ) -> Pattern:
         """Frames `first` up to `first + frames`, shape (frames, 2): near, far."""
+        heard = self._render(first, frames, frame_at)
+        if not self.faults:
+            return heard
+        noise = _repeated(self.noise, first, frames)
+        return damaged(heard, noise, first, self.rate_hz, self.faults)
+
+    def _render(
+        self, first: FrameIndex, frames: int, frame_at: Callable[[MonoNs], FrameIndex]
+    ) -> Pattern:
         noise = _repeated(self.noise, first, frames)
         mixed: npt.NDArray[np.int32] | None = None
         for span in self.spans:
