@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     devices = commands.add_parser("devices", help="what this box offers: cards, modems, GPIO chips")
     devices.set_defaults(module="devices", function="devices")
     _json(devices)
+    _doctor(commands)
     recover = _command(commands, "recover", "seal what a crash left behind", "recover", "recover")
     recover.add_argument(
         "--rebuild", action="store_true", help="drop the catalogue and make it again from the calls"
@@ -90,6 +91,20 @@ def build_parser() -> argparse.ArgumentParser:
     _archive(commands)
     _hear(commands)
     return parser
+
+
+def _doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "commission this box with somebody at its telephones, or look after it at night"
+    doctor = _command(commands, "doctor", meaning, "doctor", "doctor")
+    doctor.add_argument(
+        "--unattended",
+        action="store_true",
+        help="what needs nobody; the result is shown by recorderd status",
+    )
+    doctor.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write an acceptance sheet (HTML, for printing)"
+    )
+    _json(doctor)
 
 
 def _hear(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from recorderd.config import find_config, load
 from recorderd.errors import StoreError
 from recorderd.evidence.findings import counted
-from recorderd.runtime.statusfile import recorder_status, upload_status
+from recorderd.runtime.statusfile import doctor_status, recorder_status, upload_status
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +26,9 @@ def status(options: argparse.Namespace) -> int:
     if config.archive is not None:
         found["upload"] = _upload_status(config.storage.directory)
         found["alarms"] += [f"archive: {text}" for text in found["upload"]["alarms"]]
+    if (doctor := _doctor_status(config.storage.directory)) is not None:
+        found["doctor"] = doctor
+        found["alarms"] += [f"doctor: {text}" for text in doctor["alarms"]]
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
@@ -37,6 +40,14 @@ def _upload_status(directory: Path) -> dict[str, Any]:
     """How the uploader is doing; an alarm in its place where it tells nothing."""
     try:
         return upload_status(directory)
+    except StoreError as error:
+        return {"alarms": [str(error)]}
+
+
+def _doctor_status(directory: Path) -> dict[str, Any] | None:
+    """What the nightly look has found; None where nobody ever looked."""
+    try:
+        return doctor_status(directory)
     except StoreError as error:
         return {"alarms": [str(error)]}
 
@@ -68,6 +79,8 @@ def print_status(found: dict[str, Any], console: Console) -> None:
         console.print(disk_line(disk), highlight=False)
     if "doing" in found.get("upload", {}):
         console.print(upload_line(found["upload"]), highlight=False, markup=False)
+    if "at" in found.get("doctor", {}):
+        console.print(doctor_line(found["doctor"]), highlight=False, markup=False)
     for alarm in found["alarms"]:
         console.print(f"[red]alarm[/red]  {escape(alarm)}")
     if not found["alarms"]:
@@ -91,3 +104,11 @@ def upload_line(upload: dict[str, Any]) -> str:
     if upload["last_upload_at"]:
         words.append(f"last upload {upload['last_upload_at'][:19].replace('T', ' ')}Z")
     return ", ".join(words)
+
+
+def doctor_line(doctor: dict[str, Any]) -> str:
+    """When it was last looked after without anybody, and what was found."""
+    wrong = sum(check["verdict"] == "wrong" for check in doctor["checks"])
+    when = doctor["at"][:16].replace("T", " ")
+    found = "nothing found" if not wrong else f"{counted(wrong, 'check')} found something"
+    return f"doctor: {when}, {counted(len(doctor['checks']), 'check')}, {found}"

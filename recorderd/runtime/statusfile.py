@@ -1,4 +1,4 @@
-"""Reading the status files that the processes keep for people: status.json and upload.json."""
+"""Reading the status files that the processes keep for people: status.json, upload.json, doctor.json."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 STATUS = "status.json"
 UPLOAD = "upload.json"
+DOCTOR = "doctor.json"
 
 RECORDER_STALE_S = 90
 """The recorder writes the file at least every 30 s."""
 
 UPLOADER_STALE_S = 900
 """The uploader writes it before each wait, of five minutes at the most, and while it carries a call."""
+
+DOCTOR_STALE_S = 3 * 86_400
+"""Written every night; a box may be off for a weekend."""
 
 READS_MAX = 5
 
@@ -36,6 +40,14 @@ def recorder_status(directory: Path, now: datetime | None = None) -> dict[str, A
 def upload_status(directory: Path) -> dict[str, Any]:
     """upload.json of a state directory. Raises StoreError."""
     return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
+
+
+def doctor_status(directory: Path) -> dict[str, Any] | None:
+    """doctor.json of a state directory; None where nobody ever looked. Raises StoreError."""
+    if not (directory / DOCTOR).exists():
+        return None
+    start = "systemctl enable --now recorderd-doctor.timer"
+    return _read(directory / DOCTOR, "the nightly look", DOCTOR_STALE_S, start)
 
 
 def _read(

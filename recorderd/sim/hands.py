@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REACTS_NS = seconds(1)
 LIFTED_NS = seconds(2)
-SPEAKS_NS = seconds(14)
+SPEAKS_NS = seconds(11)
 RINGS = 3
 CALLER = "0312345678"
 DIALLED = "0398765432"

@@ -1,0 +1,208 @@
+"""`recorderd doctor`: commissioning with a person at a terminal, and the nightly look without one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+from recorderd.archive.places import open_target
+from recorderd.cli.devices import find_devices
+from recorderd.config import find_config, load
+from recorderd.disk import files
+from recorderd.doctor import unattended
+from recorderd.doctor.bench import RING_SECONDS, PatientInbox
+from recorderd.doctor.box import RealBox, SimulatedBox
+from recorderd.doctor.guided import Helpers, commission
+from recorderd.doctor.ports import PersonAtThePhone
+from recorderd.doctor.sheet import SheetFacts, sheet_page
+from recorderd.doctor.words import CHECKS, label
+from recorderd.drivers.hardware import HardwareDevices
+from recorderd.errors import StoreError, UsageError
+from recorderd.runtime.clock import SystemClock
+from recorderd.runtime.statusfile import recorder_status
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from recorderd.config.values import Config
+    from recorderd.daemon import Devices
+    from recorderd.doctor.guided import Visit
+    from recorderd.doctor.outcome import Finding, Outcome
+    from recorderd.doctor.ports import Box, Hands
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Exit 0 where nothing was found, 1 where something was or the walk was ended."""
+    config = load(find_config(options.config))
+    if options.unattended:
+        return _look(config, as_json=options.json)
+    if options.json:
+        raise UsageError("--json goes with --unattended; the walk with a person has --sheet FILE")
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "doctor asks questions and needs a terminal (ssh -t); without one: "
+            "recorderd doctor --unattended"
+        )
+    return _walk(config, options.sheet)
+
+
+def _look(config: Config, *, as_json: bool) -> int:
+    _, _, box = _surroundings(config)
+    found = unattended.look(config, box, open_target)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        for check in found["checks"]:
+            where = f" {check['where']}" if check["where"] else ""
+            print(f"{check['verdict']:<8}{check['check']}{where}")
+        for alarm in found["alarms"]:
+            print(f"found   {alarm}")
+    return 1 if found["alarms"] else 0
+
+
+def _walk(config: Config, sheet: Path | None) -> int:
+    if sheet is not None and not sheet.parent.is_dir():
+        raise UsageError(f"--sheet: there is no folder {sheet.parent}")
+    person = Terminal(Console(highlight=False))
+    if _is_running(config):
+        person.say(
+            "The recorder is running and has the devices. For the whole walk stop it first: systemctl stop "
+            "recorderd. Without devices, this is what there is to see:"
+        )
+        return _look(config, as_json=False) or 1
+    devices, hands, box = _surroundings(config)
+    helpers = Helpers(person, hands, box, lambda: _offered(config), open_target)
+    try:
+        visit = commission(config, devices, helpers)
+    except KeyboardInterrupt:
+        person.say("\nEnded. The configuration is as it was.")
+        return 1
+    _summarise(visit, person)
+    if sheet is not None:
+        files.write_durable(sheet, sheet_page(visit, _facts(config, box)).encode())
+        person.say(f"The acceptance sheet is {sheet}.")
+    return 1 if visit.findings else 0
+
+
+def _is_running(config: Config) -> bool:
+    if not config.storage.directory.is_dir():
+        return False
+    try:
+        with files.hold_directory(config.storage.directory):
+            return False
+    except StoreError:
+        return True
+
+
+def _surroundings(config: Config) -> tuple[Devices, Hands, Box]:
+    """The box's devices, or a simulated office with people in it."""
+    inbox = PatientInbox()
+    if config.simulation is None:
+        clock = SystemClock()
+        return HardwareDevices(clock, inbox), PersonAtThePhone(), RealBox(clock)
+    # Only here, so that a box with hardware never loads the simulator.
+    from recorderd.sim.devices import RealTimeOffice  # noqa: PLC0415  (as said above)
+    from recorderd.sim.hands import Hands as SimulatedHands  # noqa: PLC0415  (as said above)
+
+    office = RealTimeOffice(config, inbox, RING_SECONDS)
+    office.start()
+    hands = SimulatedHands(office.office, office.world)
+    return office, hands, SimulatedBox(office.clock, office.office.faults)
+
+
+def _offered(config: Config) -> dict[str, Any]:
+    return {} if config.simulation is not None else find_devices()[0]
+
+
+def _facts(config: Config, box: Box) -> SheetFacts:
+    try:
+        fingerprint = recorder_status(config.storage.directory).get("device_fingerprint")
+    except StoreError:
+        fingerprint = None
+    lines = tuple(line.name for line in config.lines)
+    return SheetFacts(
+        site=config.site.name,
+        lines=lines,
+        model=box.model(),
+        fingerprint=fingerprint,
+        config=config.path,
+        is_simulated=config.simulation is not None,
+        config_sha256=config.sha256,
+    )
+
+
+def _summarise(visit: Visit, person: Terminal) -> None:
+    person.title("Summary")
+    for outcome, finding in visit.findings:
+        person.finding(finding, outcome.where)
+    left_out = [f"{each.check} {each.where}".strip() for each in visit.outcomes if each.skipped]
+    if left_out:
+        person.say(f"Not looked at: {', '.join(left_out)}.")
+    checks = sum(each.skipped is None for each in visit.outcomes)
+    count = len(visit.findings)
+    person.say(
+        f"{checks} checks, {count} findings." if count else f"{checks} checks, nothing found."
+    )
+
+
+class Terminal:
+    """ports.Person at a terminal of 80 columns, with a keyboard and nothing else."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, text: str) -> None:
+        self._console.print(escape(text))
+
+    def title(self, text: str) -> None:
+        self._console.print(f"\n[bold]{escape(text)}[/bold]")
+
+    def show(self, outcome: Outcome) -> None:
+        name = CHECKS[outcome.check].english
+        where = f" ({outcome.where})" if outcome.where else ""
+        if outcome.skipped is not None:
+            self.say(f"  --  {name}{where}: not looked at, {outcome.skipped}")
+            return
+        mark = "!!" if outcome.findings else "ok"
+        told = [
+            f"{label(key)} {value}"
+            for key, value in outcome.measured.items()
+            if value not in {None, ""}
+        ]
+        self._console.print(
+            Padding(escape(f"{mark}  {name}{where}: {', '.join(told)}"), (0, 0, 0, 2))
+        )
+        for finding in outcome.findings:
+            self.finding(finding)
+
+    def finding(self, finding: Finding, where: str = "") -> None:
+        place = f"{where}: " if where else ""
+        text = (
+            f"[red]{finding.code}[/red]  {escape(place + finding.what)}.\n{escape(finding.mend)}."
+        )
+        self._console.print(Padding(text, (0, 0, 0, 6)))
+
+    def ask(self, question: str) -> str:
+        self._console.print(f"[bold]{escape(question)}[/bold] ", end="")
+        return self._read()
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        choices = "Y/n" if default else "y/N"
+        while True:
+            answer = self.ask(f"{question} [{choices}]").strip().lower()
+            if answer in {"", "y", "yes", "n", "no"}:
+                return answer[:1] == "y" if answer else default
+
+    @staticmethod
+    def _read() -> str:
+        try:
+            return input()
+        except EOFError:
+            # Whoever closes the terminal has not said yes to anything.
+            raise KeyboardInterrupt from None

@@ -1,0 +1,136 @@
+"""Checks and findings in the words of people, in English and Japanese."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    english: str
+    japanese: str
+
+
+CHECKS = {
+    "clock": Word("Clock", "時計"),
+    "power": Word("Power supply", "電源"),
+    "disk": Word("Disk", "ディスク"),
+    "verify": Word("Last calls proven", "直近の通話の検証"),
+    "archive": Word("Archive", "アーカイブ"),
+    "card": Word("Sound card", "サウンドカード"),
+    "sensor": Word("Sensor", "センサー"),
+    "modem": Word("Modem", "モデム"),
+    "hook": Word("Hook sensor", "フックセンサー"),
+    "ring": Word("Ring detector", "着信検出"),
+    "caller-id": Word("Caller ID", "発信者番号"),
+    "channels": Word("Channels", "チャンネル"),
+    "sound": Word("Sound", "音声"),
+    "announcement": Word("Announcement", "録音告知"),
+    "dialling": Word("Call out", "発信"),
+    "country": Word("Country", "国"),
+    "file": Word("File of a call", "録音ファイル"),
+    "recorder": Word("Recorder", "録音プログラム"),
+    "upload": Word("Uploader", "アップロード"),
+}
+
+VERDICTS = {
+    "ok": Word("good", "良"),
+    "wrong": Word("found", "要対処"),
+    "skipped": Word("not looked at", "未実施"),
+}
+
+UNITS = {
+    "_ms": "ms",
+    "_s": "s",
+    "_hz": "Hz",
+    "_db": "dB",
+    "_dbm0": "dBm0",
+    "_mb": "MB",
+    "_kb_s": "kB/s",
+}
+
+
+def label(name: str) -> str:
+    """The name of a measured value, with its unit apart: `bounce_ms` is `bounce [ms]`."""
+    for ending in sorted(UNITS, key=len, reverse=True):
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} [{UNITS[ending]}]"
+    return name.replace("_", " ")
+
+
+_SIDES = {"near": "手前側(自分側)", "far": "相手側(回線側)"}
+_OF_A_SIDE = {
+    "unheard": "話者の声がどちらのチャンネルにも聞こえない。配線と入力を確認。",
+    "muted": "チャンネルがまったくの無音。ミュートの解除と near_channel / far_channel を確認。",
+    "dead": "チャンネルに何も入っていない。ケーブル、入力の選択、ゲインを確認。",
+    "clipped": "チャンネルの音が歪んでいる(クリップ)。入力ゲインを下げる。",
+    "offset": "チャンネルに直流が乗っている。トランスかコンデンサーを入れる。",
+    "hum": "チャンネルに電源ハムが入っている。トランスで絶縁し、電源線から離す。",
+    "noise": "チャンネルの雑音が大きい。ライン入力を使い、ブーストと自動ゲインを切る。",
+    "quiet": "チャンネルの声が小さすぎる。入力ゲインを上げる。",
+    "loud": "チャンネルの声が大きすぎる。入力ゲインを下げる。",
+}
+
+FINDINGS_JA = {
+    "hook-missing": "フックセンサーのピンが読めない。設定 line.hook を確認。",
+    "hook-chatter": "フックセンサーが頻繁に変化する。配線の緩みとプルアップ抵抗を確認。",
+    "hook-inverted": "フックセンサーの極性が逆。line.hook.active を変える。",
+    "hook-stuck": "受話器を置いてもオフフックのまま変化しない。短絡、ピン番号、プル抵抗を確認。",
+    "hook-open": "受話器を上げてもフックセンサーが動かない。断線かピン番号の誤り。",
+    "hook-not-replaced": "受話器を戻してもオフフックのまま。受話器の置き方とセンサーを確認。",
+    "hook-bounce": "フック接点のチャタリングが長い。接点を清掃または交換する。",
+    "ring-noise": "着信がないのに着信検出が反応する。ピンと配線を確認。",
+    "ring-inverted": "着信検出の極性が逆。line.ring.active を変える。",
+    "ring-open": "鳴動したのに着信検出が反応しない。断線かピン番号の誤り。",
+    "ring-none": "着信がなかった。もう一度かけ、電話機も鳴らなければ電話会社に確認。",
+    "modem-missing": "モデムのポートが開けない。接続と line.modem.port を確認。",
+    "modem-dead": "モデムが応答しない。電源とケーブルを確認。",
+    "modem-babbles": "ポートの機器が AT に応答しない。ポートと通信速度を確認。",
+    "modem-no-caller-id": "モデムが発信者番号に対応していない。対応機種に替える。",
+    "modem-off-line": "鳴動をモデムが検知していない。モデムを同じ回線につなぐ。",
+    "caller-id-missing": "発信者番号が届かない。ナンバー・ディスプレイの契約を確認。",
+    "caller-id-wrong": "通知された番号が発信元と違う。モデムか PBX を確認。",
+    "country-wrong": "設定された国の回線ではない。site.country を確認。",
+    "channels-swapped": "両チャンネルが入れ替わっている。near_channel と far_channel を入れ替える。",
+    "copy": "両チャンネルが同じ音(モノラル入力)。ステレオのライン入力を使う。",
+    "inverted": "一方が他方の逆相。各側に別々の入力を使う。",
+    "crosstalk-to-near": "相手側の音が手前側に漏れている。配線とシールドを確認。",
+    "crosstalk-to-far": "手前側の音が相手側に漏れている。配線とシールドを確認。",
+    **{
+        f"{side}-{what}": f"{name}の{text}"
+        for side, name in _SIDES.items()
+        for what, text in _OF_A_SIDE.items()
+    },
+    "clip-failed": "告知音声を再生できない。output_device を確認。",
+    "clip-unfit": "告知音声の照合ができない。人の声が入った音声に替える。",
+    "clip-silent": "告知が再生されたが回線に聞こえない。出力の配線とミュートを確認。",
+    "clip-partly": "告知が一部しか聞こえない。delay_ms を大きくする。",
+    "digits-missing": "ダイヤルした数字を検出できない。ゆっくり押し、手前側の音量を確認。",
+    "digits-wrong": "検出した数字がダイヤルと違う。もう一度試し、雑音と音量を確認。",
+    "dial-tone-missing": "発信音が聞こえない。相手側の配線を確認。",
+    "disk-slow": "ディスクが遅い。A1 以上のカードか USB SSD を使う。",
+    "disk-full": "ディスクの空きが足りない。空きを作るか保存日数を減らす。",
+    "disk-errors": "ファイルシステムに誤りの記録がある。fsck で調べ、交換する。",
+    "disk-worn": "記憶素子の寿命。写しを取り、交換する。",
+    "disk-unwritable": "保存先に書き込めない。マウントと権限を確認。",
+    "clock-off": "時計が合っていない。site.time_zone と時計を確認。",
+    "clock-free": "時計が同期していない。時刻サーバーか時計モジュールを使う。",
+    "power-low": "電源電圧が低い。純正の電源と短いケーブルを使う。",
+    "power-was-low": "起動後に電源電圧が低下した。純正の電源と短いケーブルを使う。",
+    "hot": "高温で速度が制限された。通風か放熱器が要る。",
+    "card-missing": "サウンドカードがない。接続と line.audio.device を確認。",
+    "card-rate": "サウンドカードの標本化周波数が違う。capture_rate_hz と USB を確認。",
+    "sensor-missing": "センサーのピンが開けない。設定と権限を確認。",
+    "file-failed": "録音ファイルを書けない。ディスクを確認。",
+    "file-differs": "書いたものと読んだものが違う。カードを交換する。",
+    "verify-failed": "検証ができない。recorderd verify --all を実行。",
+    "call-altered": "通話が記録どおりでない。recorderd verify --all を実行。",
+    "archive-refuses": "アーカイブが拒否する。表示された内容に従って直す。",
+    "archive-unreachable": "アーカイブに届かない。ネットワークと設定を確認。",
+    "archive-overwrites": "アーカイブが上書きを許す。If-None-Match に対応したサービスを使う。",
+    "archive-differs": "アーカイブから返る内容が違う。verify --archive --all を実行。",
+    "archive-unlocked": "アーカイブがロックしない。オブジェクトロックを有効にする。",
+    "recorder-stopped": "録音プログラムが動いていない。起動する。",
+    "recorder-alarm": "録音プログラムが警報を出している。recorderd status を見る。",
+    "upload-stopped": "アップロードが動いていない。起動する。",
+    "upload-alarm": "アップロードが警報を出している。recorderd status を見る。",
+}
