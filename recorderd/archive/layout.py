@@ -5,7 +5,7 @@ be bound to what is its own; what many boxes share is written by the central sid
     ledger/site=S/chain=C/<first entry>.jsonl    the lines of a chain from there on, up to a checkpoint
     ledger/site=S/timestamps/<chain>-<entry>.tsr the time stamp (RFC 3161) of that checkpoint
     landing/site=S/date=D/<hour>-<number>.jsonl.gz   rows for the catalogue, not yet in it
-    health/site=S/doctor.txt                     put once by `recorderd doctor`, to see that it stays
+    health/site=S/doctor-<lock days>.txt         put once by `recorderd doctor`, to see that it stays
     health/site=S/heartbeat.json                 how the box is doing; the one object that is replaced
     catalogue/…                                  the central catalogue (central/manifest.py)
 
@@ -71,10 +71,10 @@ def heartbeat_key(site: str) -> str:
     return f"{HEALTH}site={site}/{HEARTBEAT}"
 
 
-def doctor_key(site: str) -> str:
-    """An object that is put once, to try the archive with."""
+def doctor_key(site: str, lock_days: int) -> str:
+    """An object that is put once, to try the archive with; another one for another lock."""
     assert is_site(site)
-    return f"{HEALTH}site={site}/doctor.txt"
+    return f"{HEALTH}site={site}/doctor-{lock_days}.txt"
 
 
 def parse_heartbeat_key(key: str) -> str | None:

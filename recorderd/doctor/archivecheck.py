@@ -29,7 +29,7 @@ def check_archive(archive: Archive, site: str, open_target: Callable[[Archive], 
     try:
         target = open_target(archive)
         try:
-            findings = _probe(target, archive, doctor_key(site), measured)
+            findings = _probe(target, archive, doctor_key(site, archive.lock_days), measured)
         finally:
             target.close()
     except RefusedError as error:
