@@ -61,9 +61,9 @@ def _look(config: Config, *, as_json: bool) -> int:
         for check in found["checks"]:
             where = f" {check['where']}" if check["where"] else ""
             print(f"{check['verdict']:<8}{check['check']}{where}")
-        for alarm in found["alarms"]:
-            print(f"found   {alarm}")
-    return 1 if found["alarms"] else 0
+            for finding in check["findings"]:
+                print(f"        {finding['code']}: {finding['what']}; {finding['mend']}")
+    return 1 if any(check["findings"] for check in found["checks"]) else 0
 
 
 def _walk(config: Config, sheet: Path | None) -> int:

@@ -145,9 +145,10 @@ class Bench:
             if line.modem is not None:
                 self._modem_machines[line.name] = ModemMachine(line.name, config.profile.country)
                 self._start_modem(line)
-            sensor = devices.sensor(line)
-            self._sensors.append(sensor)
-            sensor.start()
+            if line.hook.driver != "voice":  # such a line has no pins
+                sensor = devices.sensor(line)
+                self._sensors.append(sensor)
+                sensor.start()
 
     def _start_modem(self, line: Line) -> None:
         modem = self._modems[line.name] = self._devices.modem(line)

@@ -4,9 +4,9 @@ Three things differ between networks: how the exchange rings, its dial tone, and
 caller's number. Each country is asked whether it fits all that was heard; the one that is configured
 more generously, for a PBX rings and hums a little in its own way.
 
-Sources: cadences and tones from the indications list of the Asterisk project
-(configs/samples/indications.conf.sample); Japan's from 事業用電気通信設備規則, annex 4 (20 bursts a minute
-±20 %). Caller-ID standards are those of the countries' profiles.
+Sources: cadences from the indications list of the Asterisk project (ring cadences in
+configs/samples/indications.conf.sample); Japan's from 事業用電気通信設備規則, annex 4 (20 bursts a minute
+±20 %). Tones and caller-ID standards are those of the countries' profiles.
 """
 
 from __future__ import annotations
@@ -34,17 +34,6 @@ CADENCES_MS: dict[str, tuple[int, ...]] = {
     "ES": (1500, 3000),
     "HU": (1250, 3750),
     "MX": (2000, 4000),
-}
-DIAL_HZ: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("US", "CA", "GB", "TW"), (350, 440)),
-    **dict.fromkeys(("JP", "CL", "IN"), (400,)),
-    "AT": (420,),
-    "AU": (413, 438),
-    "CN": (450,),
-    "FR": (440,),
-    **dict.fromkeys(
-        ("BE", "BR", "CH", "DE", "ES", "FI", "HU", "IT", "MX", "NL", "NO", "PT", "SG"), (425,)
-    ),
 }
 
 OWN_SHARE, OTHER_SHARE = 0.25, 0.12
@@ -112,7 +101,7 @@ def _differences(country: str, heard: Heard) -> str:
         said.append(f"it rings {seen} ms and not {nominal}")
     if not _hums(country, heard.dial_hz, OWN_HZ):
         seen = "+".join(f"{hz:.0f}" for hz in heard.dial_hz or ())
-        nominal = "+".join(str(hz) for hz in DIAL_HZ.get(country, ()))
+        nominal = "+".join(str(hz) for hz in dial_hz_of(country))
         said.append(f"its dial tone is {seen} Hz and not {nominal}")
     if not _sends(load_profile(country), heard.caller_id):
         said.append(f"the caller's number comes as {heard.caller_id}")
@@ -134,9 +123,15 @@ def _near(seen_ms: int, nominal_ms: int, share: float) -> bool:
     return abs(seen_ms - nominal_ms) <= max(share * nominal_ms, EDGE_MS)
 
 
+def dial_hz_of(country: str) -> tuple[int, ...]:
+    """The frequencies of a country's dial tone, lowest first."""
+    tones = load_profile(country).tones
+    return next((tuple(sorted(each.frequencies_hz)) for each in tones if each.kind == "dial"), ())
+
+
 def _hums(country: str, seen: tuple[float, ...] | None, apart_hz: float) -> bool:
-    nominal = DIAL_HZ.get(country)
-    if not seen or nominal is None:
+    nominal = dial_hz_of(country)
+    if not seen or not nominal:
         return True
     return len(seen) == len(nominal) and all(
         abs(one - other) <= apart_hz for one, other in zip(sorted(seen), nominal, strict=True)

@@ -13,7 +13,7 @@ from recorderd.units import NS_PER_S
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recorderd.config.values import Config
+    from recorderd.config.values import Config, Line
     from recorderd.doctor.bench import Bench, Seen
     from recorderd.events import DeviceKind
 
@@ -24,11 +24,15 @@ RATE_MAX_SHARE = 0.02
 def all_have_settled(config: Config, seen: Seen) -> bool:
     """Whether each device has opened or failed."""
     cards = all(_state(seen, "card", name) is not None for name in card_needs(config))
-    hooks = all(_state(seen, "hook", line.name) is not None for line in config.lines)
+    hooks = all(_state(seen, "hook", line.name) is not None for line in _with_pins(config))
     modems = all(
         has_settled(_of(seen, line.name)) for line in config.lines if line.modem is not None
     )
     return cards and hooks and modems
+
+
+def _with_pins(config: Config) -> list[Line]:
+    return [line for line in config.lines if line.hook.driver != "voice"]
 
 
 def _state(seen: Seen, kind: DeviceKind, name: str) -> DriverReady | DriverLost | None:
@@ -77,7 +81,7 @@ def judge_devices(
         yield _judge_card(config, name, rate_hz, seen, counted.get(name), offered)
     for line in config.lines:
         state = _state(seen, "hook", line.name)
-        if not isinstance(state, DriverReady):
+        if line in _with_pins(config) and not isinstance(state, DriverReady):
             reason = state.reason if state is not None else "its driver said nothing"
             mend = "check line.hook in the configuration, and that this user is in the group gpio"
             yield Outcome("sensor", line.name, {}, (Finding("sensor-missing", reason, mend),))

@@ -46,6 +46,7 @@ SPEAK_S = 13.0
 """Of which ten at least are speech: fewer say nothing of a channel that is silent (dsp/health.py)."""
 READING_NS = seconds(1.5)  # until the person has read that it is their turn
 TRIES = 3
+WITHOUT_HOOK_S = 3.0
 RINGS_BEFORE_LIFT = 2  # the person was asked for three
 RINGS_WITHOUT_HOOK = 3
 CLOSURE_MAX_NS = seconds(7)
@@ -139,6 +140,9 @@ class LineVisit:
 
     def _try_hook(self) -> None:
         name, hook = self._line.name, self._line.hook
+        if hook.driver == "voice":
+            self._note(skipped("hook", name, "this line has no sensor: its sound is its hook"))
+            return
         idle = self._bench.hook_level(name)
         for _ in range(TRIES):
             self._ask_for("Lift the handset, count to two, and put it down again.")
@@ -174,15 +178,16 @@ class LineVisit:
         self._hands.please(name, "call-in")
         call = self._watch(RING_S, self._is_answered)
         answered_at = self._bench.now()
-        if tape is not None and self._hook_works and self._last_lift(call) is not None:
-            self._speak(tape, call)
+        lifted = self._last_lift(call) if self._hook_works else self._lifted_by_word(call)
+        if tape is not None and lifted is not None:
+            self._speak(tape, lifted)
         else:
-            why = "there is no sound" if tape is None else "no lift of the handset was seen"
+            why = "there is no sound" if tape is None else "nobody lifted the handset"
             for check in ("channels", "announcement"):
                 self._note(skipped(check, name, why))
         self._ask_for("Hang up, both of you.")
         self._hands.please(name, "hang-up")
-        self._watch(HANG_UP_S if self._hook_works else 3.0, _has_hung_up)
+        self._watch(HANG_UP_S if self._hook_works else WITHOUT_HOOK_S, _has_hung_up)
         ringing = None if tape is None else tape.between(since, answered_at)
         self._judge_ringing(call, called_from, ringing)
 
@@ -208,6 +213,14 @@ class LineVisit:
         moves = [each for each in seen if isinstance(each, WentOffHook | WentOnHook)]
         return moves[-1].at if moves and isinstance(moves[-1], WentOffHook) else None
 
+    def _lifted_by_word(self, call: Seen) -> MonoNs | None:
+        """Where no sensor tells it: the person does."""
+        if not self._rings(call):
+            return None
+        self._person.ask("Lift the handset now, and press Enter when it is lifted.")
+        self._bench.catch_up()
+        return self._bench.now()
+
     def _judge_ringing(
         self, call: Seen, called_from: str, ringing: NDArray[np.int16] | None
     ) -> None:
@@ -232,10 +245,8 @@ class LineVisit:
 
     # ------------------------------------------------------------ announcement and voices
 
-    def _speak(self, tape: Tape, call: Seen) -> None:
+    def _speak(self, tape: Tape, lifted: MonoNs) -> None:
         name, audio = self._line.name, self._line.audio
-        lifted = self._last_lift(call)
-        assert lifted is not None
         began = self._bench.now()
         announced = self._announce(tape, lifted)
         self._person.say("Now count aloud from 1 to 20 into this handset. The other side: silence.")
@@ -285,7 +296,7 @@ class LineVisit:
     def _call_out(self) -> None:
         name = self._line.name
         if not self._hook_works:
-            self._note(skipped("dialling", name, "the hook sensor must work first"))
+            self._note(skipped("dialling", name, "there must be a hook sensor that works"))
             return
         if not self._has_card:
             self._note(skipped("dialling", name, "there is no sound"))

@@ -37,9 +37,11 @@ def look(config: Config, box: Box, open_target: Callable[[Archive], Target]) -> 
     """All checks; the content of doctor.json, which is durable when this returns. Raises StoreError."""
     outcomes = list(_outcomes(config, box, open_target))
     reading = box.clock()
+    # What the recorder and the uploader say of themselves, recorderd status shows as it is now.
     alarms = [
         f"{each.where + ': ' if each.where else ''}{finding.code}: {finding.what}; {finding.mend}"
         for each in outcomes
+        if each.check not in {"recorder", "upload"}
         for finding in each.findings
     ]
     found = {

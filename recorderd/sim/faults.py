@@ -38,6 +38,7 @@ LINE_FAULTS = {
     "clip-cut": "only the first half of an announcement comes to the line",
     "modem-dead": "the modem's port opens, and nothing ever answers",
     "modem-off-line": "the modem answers, and is not plugged into the line",
+    "modem-deaf": "the modem notices every ring, and misses every caller ID",
     "no-caller-id": "the exchange sends no caller ID",
     "digits-lost": "the modem loses the last digits of every number",
 }

@@ -103,7 +103,7 @@ class SimModem:
 
     def report(self, fields: tuple[tuple[str, str], ...]) -> None:
         """Print a caller-ID report, if caller ID is on."""
-        if self._caller_id and not self._faults & {"modem-off-line", "no-caller-id"}:
+        if self._caller_id and not self._faults & {"modem-off-line", "modem-deaf", "no-caller-id"}:
             if "digits-lost" in self._faults:
                 fields = tuple((tag, text[:-2] if tag == "NMBR" else text) for tag, text in fields)
             lines = [f"\r\n{tag}{self._dialect.equals}{value}\r\n" for tag, value in fields]

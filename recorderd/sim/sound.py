@@ -191,6 +191,8 @@ class LineSound:
         self.spans.append(Span(at, until, self.palette.pattern(sound), skipped_frames))
 
     def play_burst(self, form: Form, fields: tuple[tuple[str, str], ...], at: MonoNs) -> None:
+        if "no-caller-id" in self.faults:
+            return
         pattern = self.palette.of_burst(form, fields)
         until = MonoNs(at + frames_to_ns(len(pattern), self.rate_hz))
         self.spans.append(Span(at, until, pattern))

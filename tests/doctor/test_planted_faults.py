@@ -29,6 +29,7 @@ LINE = {
     "clip-cut": ["clip-partly"],
     "modem-dead": ["modem-dead"],
     "modem-off-line": ["modem-off-line"],
+    "modem-deaf": ["caller-id-missing"],
     "no-caller-id": ["caller-id-missing"],
     "digits-lost": ["caller-id-wrong"],
 }
@@ -139,6 +140,26 @@ def test_swapped_channels_show_in_our_own_digits_where_nobody_could_call(tmp_pat
     path = make_box(tmp_path, "JP", [("front-desk", "fault swapped")])
     visit = walk(path, Written({"Can somebody call": False}))
     assert codes(visit) == ["channels-swapped"]
+
+
+def test_a_line_that_has_its_sound_for_a_hook_is_walked_by_word(tmp_path):
+    pins = '[line.hook]\ndriver = "sim"\n[line.ring]\n'
+    text = CONFIG.replace(pins, '[line.hook]\ndriver = "voice"\n')
+    visit = walk(make_box(tmp_path, "JP", [("front-desk", "fault swapped")], config=text))
+    assert codes(visit) == ["channels-swapped"]
+    left_out = {each.check for each in visit.outcomes if each.skipped}
+    assert {"hook", "dialling"} <= left_out
+
+
+def test_a_hook_that_does_not_work_keeps_nothing_else_from_being_found(tmp_path):
+    faults = [("front-desk", f"fault {each}") for each in ("hook-open", "mono", "clip-silent")]
+    assert codes(walk(make_box(tmp_path, "US", faults))) == ["clip-silent", "copy", "hook-open"]
+
+
+def test_a_modem_that_misses_what_the_line_sends_is_blamed_itself(tmp_path):
+    visit = walk(make_box(tmp_path, "US", [("front-desk", "fault modem-deaf")]))
+    ((_, finding),) = visit.findings
+    assert "the line does send one (bell202-mdmf)" in finding.what
 
 
 def test_nobody_moves(tmp_path):

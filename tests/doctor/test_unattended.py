@@ -17,8 +17,8 @@ from recorderd.disk import files
 from recorderd.doctor import unattended
 from recorderd.doctor.box import SimulatedBox
 from recorderd.dsp.health import HealthMeter
-from recorderd.runtime.threads import InlineWriter
 from recorderd.runtime.watchdog import ServiceManager
+from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
 from tests.doctor.test_archive_probe import Memory
 from tests.doctor.walks import make_box
@@ -188,7 +188,7 @@ def test_calls_of_a_real_recorder_are_proven_at_night(tmp_path):
     (tmp_path / "office.line").write_text(script, "utf-8")
     config = load(path)
     office = VirtualOffice(config, 32)
-    daemon = Daemon(config, office, ServiceManager(), InlineWriter)
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
     daemon.start()
     while office.world.now() < office.office.finished_at:
         daemon.loop.step()
