@@ -20,7 +20,7 @@ from recorderd.doctor.box import RealBox, SimulatedBox
 from recorderd.doctor.guided import Helpers, commission
 from recorderd.doctor.ports import PersonAtThePhone
 from recorderd.doctor.sheet import SheetFacts, sheet_page
-from recorderd.doctor.words import CHECKS, label
+from recorderd.doctor.words import CHECKS, label, sentence
 from recorderd.drivers.hardware import HardwareDevices
 from recorderd.errors import StoreError, UsageError
 from recorderd.runtime.clock import SystemClock
@@ -87,6 +87,8 @@ def _walk(config: Config, sheet: Path | None) -> int:
     if sheet is not None:
         files.write_durable(sheet, sheet_page(visit, _facts(config, box)).encode())
         person.say(f"The acceptance sheet is {sheet}.")
+    if config.simulation is None:
+        person.say("Start the recorder again: systemctl start recorderd")
     return 1 if visit.findings else 0
 
 
@@ -183,9 +185,8 @@ class Terminal:
 
     def finding(self, finding: Finding, where: str = "") -> None:
         place = f"{where}: " if where else ""
-        text = (
-            f"[red]{finding.code}[/red]  {escape(place + finding.what)}.\n{escape(finding.mend)}."
-        )
+        what, mend = sentence(place + finding.what), sentence(finding.mend)
+        text = f"[red]{finding.code}[/red]  {escape(what)}\n{escape(mend)}"
         self._console.print(Padding(text, (0, 0, 0, 6)))
 
     def ask(self, question: str) -> str:

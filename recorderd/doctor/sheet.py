@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recorderd import __version__
 from recorderd.doctor import words
+from recorderd.doctor.words import sentence
 from recorderd.evidence.report import POLICY, shown
 from recorderd.evidence.style import STYLE
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from recorderd.doctor.outcome import Outcome
 
 _OWN_STYLE = """
-table{font-size:12px} td{padding:3px 12px 3px 0} .ok{color:var(--far)} .wrong{color:var(--warn);font-weight:650}
-td.values{color:var(--soft);overflow-wrap:anywhere} td.verdict{white-space:nowrap}
+table{font-size:12px} td{padding:3px 12px 3px 0} td:first-child,td.verdict{white-space:nowrap}
+.ok{color:var(--far)} .wrong{color:var(--warn);font-weight:650} td.values{color:var(--soft);overflow-wrap:anywhere}
 .values b{color:var(--ink);font-weight:400} .values span{margin-right:1em;display:inline-block}
-.sign{display:grid;grid-template-columns:1fr 1fr;gap:28px;margin-top:30px} .sign div{border-top:1px solid var(--ink);
-padding-top:4px;color:var(--soft);font-size:12px} ol{margin:0;padding-left:20px} li{margin:4px 0}
-@media print{table,td,th,ol{font-size:7.5pt} td{padding:1.5px 8px 1.5px 0} section{margin-top:8px;break-inside:auto} body{font-size:9pt}}
+.sign{display:grid;grid-template-columns:1fr 1fr;gap:28px;margin-top:44px;break-inside:avoid}
+.sign div{border-top:1px solid var(--ink);padding-top:4px;color:var(--soft);font-size:12px}
+ol{margin:0;padding-left:20px} li{margin:4px 0}
+@page{margin:10mm 12mm}
+@media print{body{font-size:8.5pt;line-height:1.35} header{padding-bottom:6px} section{margin-top:8px;break-inside:auto}
+table,td,th,ol{font-size:7pt} td{padding:1px 8px 1px 0} li{margin:1px 0} h1{font-size:15pt} h2{font-size:10pt;margin-bottom:3px}
+.facts>div{padding:3px 0} code{font-size:6.5pt}}
 """
 
 
@@ -107,7 +112,7 @@ def _findings(visit: Visit) -> Iterator[str]:
     for outcome, finding in visit.findings:
         where = f"{shown(outcome.where)}: " if outcome.where else ""
         yield (
-            f"<li><b>{where}{shown(finding.code)}</b> {shown(finding.what)}. {shown(finding.mend)}. "
+            f"<li><b>{where}{shown(finding.code)}</b> {shown(sentence(finding.what))} {shown(sentence(finding.mend))} "
             f'<span lang="ja">{words.FINDINGS_JA[finding.code]}</span></li>'
         )
     yield "</ol></section>"

@@ -57,6 +57,11 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 _SIDES = {"near": "手前側(自分側)", "far": "相手側(回線側)"}
 _OF_A_SIDE = {
     "unheard": "話者の声がどちらのチャンネルにも聞こえない。配線と入力を確認。",

@@ -67,11 +67,15 @@ def test_a_fault_of_the_line(tmp_path, fault):
 
 @pytest.mark.parametrize("fault", BOX)
 def test_a_fault_of_the_box(tmp_path, fault):
-    assert codes(walk(make_box(tmp_path, "US", [("box", f"fault {fault}")]))) == BOX[fault]
+    # That the clock is off is told by the exchange, with the caller ID; the rest needs no call.
+    person = Written({} if fault == "clock-off" else {"Is the handset": False})
+    assert codes(walk(make_box(tmp_path, "US", [("box", f"fault {fault}")]), person)) == BOX[fault]
 
 
-@pytest.mark.parametrize("fault", ["hook-inverted", "ring-open", "swapped", "mono", "clip-silent"])
-@pytest.mark.parametrize("country", ["US", "GB"])
+@pytest.mark.parametrize(
+    ("country", "fault"),
+    [("US", "swapped"), ("US", "hook-inverted"), ("GB", "ring-open"), ("DE", "clip-silent")],
+)
 def test_faults_look_the_same_in_other_countries(tmp_path, country, fault):
     found = walk(make_box(tmp_path, country, [("front-desk", f"fault {fault}")]))
     assert codes(found) == LINE[fault]

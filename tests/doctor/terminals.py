@@ -1,0 +1,90 @@
+"""Commands in terminals of tmux, 80 by 24, and a person at their keyboards."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SERVER = f"recorderd-doctor-{os.getpid()}"
+COLUMNS, ROWS, HISTORY = 80, 24, 5000
+
+
+def tmux(*words):
+    done = subprocess.run(
+        ["tmux", "-L", SERVER, "-f", "/dev/null", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def end_all():
+    """The server is ours alone."""
+    subprocess.run(["tmux", "-L", SERVER, "kill-server"], capture_output=True, check=False)
+
+
+class Terminal:
+    """One command; `answers` by a part of the question, Enter for all others. None is Ctrl-C."""
+
+    def __init__(self, name, arguments, answers):
+        self.name, self.answers = name, answers
+        self.asked = []
+        self._answered_at = None
+        command = f"{sys.executable} -m recorderd {arguments}; echo; echo exit=$?; sleep 600"
+        # `echo` in between would hide the exit code.
+        command = command.replace("; echo; echo exit=$?", '; code=$?; echo; echo "exit=$code"')
+        size = ("-x", str(COLUMNS), "-y", str(ROWS))
+        tmux("new-session", "-d", "-s", name, *size, "-c", str(ROOT), command)
+        tmux("set-option", "-t", name, "history-limit", str(HISTORY))
+
+    def text(self):
+        """All that was ever shown."""
+        return tmux("capture-pane", "-p", "-t", self.name, "-S", "-").rstrip("\n")
+
+    @property
+    def exit_code(self):
+        found = re.search(r"^exit=(\d+)$", self.text(), re.MULTILINE)
+        return None if found is None else int(found[1])
+
+    def attend(self):
+        """Answer the question that is open, if there is one; whether the command goes on."""
+        text = self.text()
+        if re.search(r"^exit=\d+$", text, re.MULTILINE):
+            return False
+        where = (len(text), text[-80:])
+        if is_question(text) and where != self._answered_at:
+            self._answered_at = where
+            self._answer(" ".join(text.split("\n")[-3:]))
+        return True
+
+    def _answer(self, question):
+        self.asked.append(question)
+        answer = next((self.answers[part] for part in self.answers if part in question), "")
+        if answer is None:
+            tmux("send-keys", "-t", self.name, "C-c")
+        else:
+            tmux("send-keys", "-t", self.name, answer, "Enter")
+
+
+def is_question(text):
+    """The last line asks something, and the cursor waits behind it."""
+    last = text.split("\n")[-1].rstrip()
+    return last.endswith(("[Y/n]", "[y/N]")) or bool(
+        re.search(r"(\(Enter: [^)]*\)|press Enter when it is lifted\.)$", last)
+    )
+
+
+def attend_all(terminals, limit_s):
+    """Sit at all keyboards until every command has ended."""
+    until = time.monotonic() + limit_s
+    going = list(terminals)
+    while going:
+        going = [each for each in going if each.attend()]
+        assert time.monotonic() < until, "\n".join(each.text()[-800:] for each in going)
+        time.sleep(0.3)
