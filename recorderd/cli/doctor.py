@@ -70,10 +70,10 @@ def _walk(config: Config, sheet: Path | None) -> int:
     if sheet is not None and not sheet.parent.is_dir():
         raise UsageError(f"--sheet: there is no folder {sheet.parent}")
     person = Terminal(Console(highlight=False))
-    if _is_running(config):
+    if (taken := _why_taken(config)) is not None:
         person.say(
-            "The recorder is running and has the devices. For the whole walk stop it first: systemctl stop "
-            "recorderd. Without devices, this is what there is to see:"
+            f"{sentence(taken)} While the recorder runs it has the devices; for the whole walk: systemctl "
+            "stop recorderd. Without devices, this is what there is to see:"
         )
         return _look(config, as_json=False) or 1
     devices, hands, box = _surroundings(config)
@@ -92,14 +92,15 @@ def _walk(config: Config, sheet: Path | None) -> int:
     return 1 if visit.findings else 0
 
 
-def _is_running(config: Config) -> bool:
+def _why_taken(config: Config) -> str | None:
+    """Why the state directory is not ours, which in most cases is a recorder that runs."""
     if not config.storage.directory.is_dir():
-        return False
+        return None
     try:
         with files.hold_directory(config.storage.directory):
-            return False
-    except StoreError:
-        return True
+            return None
+    except StoreError as error:
+        return str(error)
 
 
 def _surroundings(config: Config) -> tuple[Devices, Hands, Box]:

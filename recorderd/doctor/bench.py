@@ -125,7 +125,7 @@ class Bench:
         self._line_machines: dict[str, LineMachine] = {}
         self._hook_levels: dict[str, bool] = {}  # raw
         self._turned: set[str] = set()  # lines whose hook is read upside down
-        self._tapes: dict[str, Tape] = {}
+        self._tape: Tape | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -203,9 +203,10 @@ class Bench:
         return self._cards[name]
 
     def listen(self, line: str) -> Tape:
-        """Begin a tape of a line; it ends with the next one."""
-        self._tapes[line] = Tape(self._cards[self._lines[line].audio.device], self._lines[line])
-        return self._tapes[line]
+        """Begin a tape of a line; the one before ends with that."""
+        wanted = self._lines[line]
+        self._tape = Tape(self._cards[wanted.audio.device], wanted)
+        return self._tape
 
     def play(self, line: str, clip: Clip, at: MonoNs) -> None:
         """Let an announcement go out, as the recorder does; AnnouncementFinished will follow."""
@@ -219,8 +220,8 @@ class Bench:
     def _pass_time(self, now: MonoNs) -> None:
         for card in self._cards.values():
             card.watch(now)
-        for tape in self._tapes.values():
-            tape.pump()
+        if self._tape is not None:
+            self._tape.pump()
         for line in self._lines:
             self._run(line, TimePassed(now))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorderd.config import load
 from recorderd.config.profiles import countries, load_profile
-from recorderd.config.values import Hook, Ring
-from recorderd.doctor import boxcheck, country, hookcheck, modemcheck, ringcheck
+from recorderd.config.values import Hook, Ring, Seal
+from recorderd.doctor import boxcheck, country, filecheck, hookcheck, modemcheck, ringcheck
 from recorderd.doctor.box import RealBox
 from recorderd.doctor.country import CADENCES_MS, Heard, dial_hz_of, judge_country
 from recorderd.events import (
@@ -26,6 +29,7 @@ from recorderd.events import (
     RingEdge,
 )
 from recorderd.units import ClockReading, MonoNs, WallNs, ms
+from tests.doctor.walks import make_box
 
 HOOK = Hook("gpiod", 17, "low", "up", "/dev/gpiochip0", None, 15, -45)
 RING = Ring(27, "low", "up")
@@ -280,3 +284,29 @@ def test_a_kernel_that_tells_nothing(tmp_path):
     seen = box.disk(tmp_path, 1000)
     assert (seen.errors, seen.worn_share, seen.is_failing, seen.model) == (None, None, False, None)
     assert box.throttled() is None
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_file_that_the_disk_alters_is_found_and_none_is_left(tmp_path, monkeypatch):
+    config = load(make_box(tmp_path))
+    sound = np.random.default_rng(1).integers(-9000, 9000, (8000, 2)).astype(np.int16)
+    assert found(filecheck.check_file(config, sound)) == []
+
+    def alter(path):
+        data = bytearray(path.read_bytes())
+        data[-100] ^= 0xFF
+        path.write_bytes(data)
+
+    monkeypatch.setattr(filecheck.files, "sync_file", alter)
+    assert found(filecheck.check_file(config, sound)) in (["file-differs"], ["file-failed"])
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_where_calls_are_sealed_no_sound_goes_to_the_disk_in_plain(tmp_path, monkeypatch):
+    config = load(make_box(tmp_path))
+    sealed = replace(config, seal=Seal(("age1x", "age1y"), allow_single_recipient=False))
+    monkeypatch.setattr(filecheck, "encode_segment", lambda *_: pytest.fail("written"))
+    outcome = filecheck.check_file(sealed, np.zeros((80, 2), np.int16))
+    assert "sealed" in outcome.skipped

@@ -166,6 +166,38 @@ def test_a_modem_that_misses_what_the_line_sends_is_blamed_itself(tmp_path):
     assert "the line does send one (bell202-mdmf)" in finding.what
 
 
+SECOND = """
+[[line]]
+name = "back-office"
+[line.audio]
+driver = "sim"
+device = "Test card"
+capture_rate_hz = 8000
+near_channel = 3
+far_channel = 4
+[line.hook]
+driver = "sim"
+[line.ring]
+[line.modem]
+driver = "sim"
+"""
+
+
+def test_of_two_lines_the_faulty_one_is_named(tmp_path):
+    planted = [("back-office", "fault swapped"), ("back-office", "fault hook-inverted")]
+    visit = walk(make_box(tmp_path, "JP", planted, CONFIG + SECOND))
+    assert codes(visit) == ["channels-swapped", "hook-inverted"]
+    assert {outcome.where for outcome, _ in visit.findings} == {"back-office"}
+    changes = {each.path: each.value for outcome in visit.outcomes for each in outcome.changes}
+    assert changes == {
+        ("line", 1, "hook", "active"): "high",
+        ("line", 1, "audio", "near_channel"): 4,
+        ("line", 1, "audio", "far_channel"): 3,
+    }
+    done = {each.where for each in visit.outcomes if each.check == "dialling" and not each.skipped}
+    assert done == {"front-desk", "back-office"}
+
+
 def test_nobody_moves(tmp_path):
     """A person who answers and does nothing: the hook is called open, and no call was there."""
 
