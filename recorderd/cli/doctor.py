@@ -186,8 +186,8 @@ class Terminal:
 
     def finding(self, finding: Finding, where: str = "") -> None:
         place = f"{where}: " if where else ""
-        what, mend = sentence(place + finding.what), sentence(finding.mend)
-        text = f"[red]{finding.code}[/red]  {escape(what)}\n{escape(mend)}"
+        what, mend = sentence(finding.what), sentence(finding.mend)
+        text = f"[red]{finding.code}[/red]  {escape(place + what)}\n{escape(mend)}"
         self._console.print(Padding(text, (0, 0, 0, 6)))
 
     def ask(self, question: str) -> str:

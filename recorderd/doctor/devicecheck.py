@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from recorderd.doctor.bench import Bench, Seen
     from recorderd.events import DeviceKind
 
+STEADY_AFTER_S = 3.0
+"""Sound servers and USB hand over what has piled up while they opened, all at once."""
+
 RATE_MAX_SHARE = 0.02
 """A crystal is 0.01 % off; what is 2 % off drops sound, or runs at another rate than it says."""
 
@@ -64,6 +67,7 @@ def count_frames(bench: Bench, wait_s: float) -> dict[str, float]:
         for name, (_, channels, _) in card_needs(bench.config).items()
         if channels and isinstance(_state(bench.seen, "card", name), DriverReady)
     ]
+    bench.watch(STEADY_AFTER_S if names else 0.0)
     before = {name: (bench.card(name).head(), bench.now()) for name in names}
     bench.watch(wait_s)
     counted = {}

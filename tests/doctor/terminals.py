@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -30,15 +31,19 @@ def end_all():
 
 
 class Terminal:
-    """One command; `answers` by a part of the question, Enter for all others. None is Ctrl-C."""
+    """One command; `answers` by a part of the question, Enter for all others. None is Ctrl-C.
 
-    def __init__(self, name, arguments, answers):
+    `deeds` are done once, when their text is shown.
+    """
+
+    def __init__(self, name, arguments, answers, environment=None, deeds=None):
         self.name, self.answers = name, answers
+        self.deeds = dict(deeds or {})
         self.asked = []
         self._answered_at = None
-        command = f"{sys.executable} -m recorderd {arguments}; echo; echo exit=$?; sleep 600"
-        # `echo` in between would hide the exit code.
-        command = command.replace("; echo; echo exit=$?", '; code=$?; echo; echo "exit=$code"')
+        words = " ".join(f"{key}={shlex.quote(text)}" for key, text in (environment or {}).items())
+        command = f"env {words} {sys.executable} -m recorderd {arguments}"
+        command += '; code=$?; echo; echo "exit=$code"; sleep 600'
         size = ("-x", str(COLUMNS), "-y", str(ROWS))
         tmux("new-session", "-d", "-s", name, *size, "-c", str(ROOT), command)
         tmux("set-option", "-t", name, "history-limit", str(HISTORY))
@@ -55,6 +60,8 @@ class Terminal:
     def attend(self):
         """Answer the question that is open, if there is one; whether the command goes on."""
         text = self.text()
+        for said in [each for each in self.deeds if each in " ".join(text.split())]:
+            self.deeds.pop(said)()
         if re.search(r"^exit=\d+$", text, re.MULTILINE):
             return False
         where = (len(text), text[-80:])
