@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -28,6 +29,7 @@ from recorderd.runtime.statusfile import recorder_status
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from recorderd.config.values import Config
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from recorderd.doctor.guided import Visit
     from recorderd.doctor.outcome import Finding, Outcome
     from recorderd.doctor.ports import Box, Hands
+    from recorderd.sim.devices import RealTimeOffice
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -53,8 +56,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _look(config: Config, *, as_json: bool) -> int:
-    _, _, box = _surroundings(config)
-    found = unattended.look(config, box, open_target)
+    found = unattended.look(config, _box(config), open_target)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
@@ -76,10 +78,11 @@ def _walk(config: Config, sheet: Path | None) -> int:
             "stop recorderd. Without devices, this is what there is to see:"
         )
         return _look(config, as_json=False) or 1
-    devices, hands, box = _surroundings(config)
-    helpers = Helpers(person, hands, box, lambda: _offered(config), open_target)
+    box = _box(config)
     try:
-        visit = commission(config, devices, helpers)
+        with _surroundings(config) as (devices, hands):
+            helpers = Helpers(person, hands, box, lambda: _offered(config), open_target)
+            visit = commission(config, devices, helpers)
     except KeyboardInterrupt:
         person.say("\nEnded. The configuration is as it was.")
         return 1
@@ -103,20 +106,36 @@ def _why_taken(config: Config) -> str | None:
         return str(error)
 
 
-def _surroundings(config: Config) -> tuple[Devices, Hands, Box]:
-    """The box's devices, or a simulated office with people in it."""
+def _box(config: Config) -> Box:
+    """The machine, or the one of a simulated office."""
+    if config.simulation is None:
+        return RealBox(SystemClock())
+    office = _office(config, PatientInbox())
+    return SimulatedBox(office.clock, office.office.faults)
+
+
+@contextmanager
+def _surroundings(config: Config) -> Iterator[tuple[Devices, Hands]]:
+    """The box's devices, or a simulated office with people in it, for a while."""
     inbox = PatientInbox()
     if config.simulation is None:
-        clock = SystemClock()
-        return HardwareDevices(clock, inbox), PersonAtThePhone(), RealBox(clock)
+        yield HardwareDevices(SystemClock(), inbox), PersonAtThePhone()
+        return
     # Only here, so that a box with hardware never loads the simulator.
-    from recorderd.sim.devices import RealTimeOffice  # noqa: PLC0415  (as said above)
     from recorderd.sim.hands import Hands as SimulatedHands  # noqa: PLC0415  (as said above)
 
-    office = RealTimeOffice(config, inbox, RING_SECONDS)
+    office = _office(config, inbox)
     office.start()
-    hands = SimulatedHands(office.office, office.world)
-    return office, hands, SimulatedBox(office.clock, office.office.faults)
+    try:
+        yield office, SimulatedHands(office.office, office.world)
+    finally:
+        office.close()
+
+
+def _office(config: Config, inbox: PatientInbox) -> RealTimeOffice:
+    from recorderd.sim.devices import RealTimeOffice  # noqa: PLC0415  (as above)
+
+    return RealTimeOffice(config, inbox, RING_SECONDS)
 
 
 def _offered(config: Config) -> dict[str, Any]:

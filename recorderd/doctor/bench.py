@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from recorderd.commands import WriteModem
 from recorderd.config.needs import card_needs
 from recorderd.core.line import LineMachine
 from recorderd.core.modem import ModemMachine
@@ -24,7 +25,6 @@ from recorderd.events import (
     HookEdge,
     RingEdge,
     TimePassed,
-    WriteModem,
 )
 from recorderd.media.resample import Resampler, take_channels
 from recorderd.units import NS_PER_S, FrameIndex, MonoNs, later, ms, seconds

@@ -62,3 +62,7 @@ class RealTimeOffice(SimDevices):
     def start(self) -> None:
         """Let time pass."""
         self._driver.start()
+
+    def close(self) -> None:
+        """Let no more time pass."""
+        self._driver.close()
