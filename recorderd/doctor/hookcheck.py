@@ -140,10 +140,7 @@ _BOUNCE = (
         f"the hook contact bounces for more than {BOUNCE_MAX_MS:.0f} ms, and its breaks may be read as dial "
         "pulses"
     ),
-    (
-        "clean or replace the contact or relay, or put the capacitor at the sensor's output that "
-        "hw/README.md names"
-    ),
+    "clean or replace the contact or relay; no capacitor there, it would hide dial pulses",
 )
 
 

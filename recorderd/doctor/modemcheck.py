@@ -57,7 +57,7 @@ def _silent(events: Sequence[Input | Fact]) -> Finding:
         return Finding(
             "modem-no-caller-id",
             "the modem answers, and refuses every command that turns caller ID on",
-            "use a modem with caller ID for this country; hw/README.md names some",
+            "use a modem with caller ID for this country; hw/modem-and-pi.md names some",
         )
     if said:
         return Finding(

@@ -97,7 +97,7 @@ def _split(finding: health.Finding) -> Finding:
         what, found, mend = finding.text.rpartition(mark)
         if found:
             return Finding(finding.code, what, mend)
-    return Finding(finding.code, finding.text, "see hw/README.md")
+    return Finding(finding.code, finding.text, "see hw/sound.md")
 
 
 def without_doubles(channels: Outcome, sound: Outcome) -> Outcome:
