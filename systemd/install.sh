@@ -141,6 +141,8 @@ system_files() {
   cat <<EOT
 recorderd.service $units/recorderd.service
 recorderd-upload.service $units/recorderd-upload.service
+recorderd-doctor.service $units/recorderd-doctor.service
+recorderd-doctor.timer $units/recorderd-doctor.timer
 recorderd.sysusers /etc/sysusers.d/recorderd.conf
 recorderd.tmpfiles /etc/tmpfiles.d/recorderd.conf
 recorderd.rules /etc/udev/rules.d/60-recorderd.rules
@@ -218,6 +220,7 @@ start() {
     systemctl restart --no-block recorderd-upload
     is_ready recorderd-upload || return 1
   fi
+  systemctl enable -q --now recorderd-doctor.timer
 }
 
 is_ready() {
@@ -280,7 +283,7 @@ roll_back() {
     fi
   else
     step "Removing what was begun" >&2
-    systemctl disable -q --now recorderd-upload recorderd
+    systemctl disable -q --now recorderd-doctor.timer recorderd-upload recorderd
     rm -f "$link" /usr/local/bin/recorderd
     remove_system_files
   fi
@@ -330,7 +333,7 @@ remove_all() {
     [ "$answer" = erase ] || fail "nothing was removed"
   fi
   step "Stopping"
-  systemctl disable -q --now recorderd-upload recorderd 2>/dev/null || true
+  systemctl disable -q --now recorderd-doctor.timer recorderd-upload recorderd 2>/dev/null || true
   step "Removing the program"
   remove_system_files
   rm -f "$link" /usr/local/bin/recorderd
