@@ -92,6 +92,8 @@ def shown(fact, office, config) -> str:
         value = getattr(fact, name)
         if name in {"at", "line", "path", "detail"}:
             continue
+        if name in {"score", "level_dbm0"}:  # their last digits are another processor's
+            continue
         if isinstance(value, ev.Caller):
             value = f"{value.source}/{value.number}/{value.name}/{value.absence}"
         elif name in {"ended_at", "heard_at"} and value is not None:
