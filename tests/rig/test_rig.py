@@ -232,6 +232,7 @@ def test_a_version_that_does_not_start_is_taken_back(box):
         )
 
     box.put_release("broken", break_it)
+    box.wait_until_ready()
     before = box.run("readlink /opt/recorderd")
     unit = box.run("cat /etc/systemd/system/recorderd.service")
     calls = box.calls()
