@@ -41,6 +41,9 @@ SAME_WITHIN = RATE_HZ // 10
 
 REMEMBERED = 10 * RATE_HZ
 
+LEAK_MIN = 4.0
+"""A hybrid takes at least 6 dB off what comes from the other side."""
+
 ENDINGS: Final = frozenset({"busy", "congestion"})
 
 RETURNED_BLOCKS = 4
@@ -170,12 +173,12 @@ class LineEar:
         return replace(heard, start=start, stop=heard.stop + self._origin)
 
     def _source(self, number: int, heard: CallerIdHeard | DigitHeard | ToneHeard) -> Channel:
-        """The channel that is louder there; the ear's own where they are equal."""
+        """The ear's own channel, unless the other one is so much louder there that this is its leak."""
         assert self._ears is not None
         stop = heard.stop if heard.stop is not None else heard.start + BLOCK
         own = self._ears[number].power(heard.start, stop)
         other = self._ears[1 - number].power(heard.start, stop)
-        return CHANNELS[number if own >= other else 1 - number]
+        return CHANNELS[1 - number if other > LEAK_MIN * own else number]
 
     # ------------------------------------------------------------ sound after a tone
 
