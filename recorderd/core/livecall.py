@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from recorderd.core.dialling import Dialling
 from recorderd.core.farend import FarEnd
 from recorderd.core.manifest import CallRecord, CallWaiting, Disposition, Flash, Notice
-from recorderd.core.reports import differ, of_same_burst, shown
+from recorderd.core.reports import differ, shown
 from recorderd.events import NoticeEnded
 from recorderd.units import NS_PER_S, ns_to_frames, seconds
 
@@ -100,13 +100,9 @@ class LiveCall:
     forbidden: str | None = None  # why this call must not be recorded
 
     def take_report(self, event: CallerIdReported) -> None:
-        """Take a caller ID of this call: the first, or the other source's of the same burst.
-
-        Another one of the same source changes nothing: some networks send a report twice.
-        """
+        """Take a caller ID of this call: the first, the other source's of the same burst, or the same
+        once more, as some networks send it."""
         known = self.caller
-        if known is not None and of_same_burst(self.reports, event) is not known:
-            return
         self.reports.append(event)
         self.caller = event.caller if known is None else shown(known, event.caller)
         if known is not None and differ(known, event.caller):

@@ -160,6 +160,33 @@ def test_reports_after_the_hang_up_are_the_next_calls():
     assert (missed.caller.number, missed.other_caller.number) == (B, A)
 
 
+def test_the_modems_next_caller_is_not_the_other_caller_of_a_call_that_was_over():
+    line = Line()
+    line.ring(0)
+    line.heard_id(2.5, A)
+    line.lift(3)
+    line.caller_id(5, B)  # told before the hang-up at 4 s was final
+    assert line.all(SaveDraft)[-1].record.other_caller.number == B
+    line.hang_up(4)
+    line.passed(60)
+    recorded, missed = line.records()
+    assert (recorded.caller.number, recorded.other_caller) == (A, None)
+    assert missed.caller.number == B
+
+
+def test_a_report_once_more_with_a_name_gives_the_name():
+    line = Line()
+    line.ring(0)
+    line.caller_id(2)
+    named = ev.Caller("0312345678", "ROSSI", None, "modem", "")
+    line.feed(ev.CallerIdReported(t(8), LINE, named))
+    line.lift(9)
+    line.hang_up(30)
+    line.passed(60)
+    (record,) = line.records()
+    assert record.caller.name == "ROSSI"
+
+
 # ---------------------------------------------------------------- keys
 
 
@@ -219,6 +246,16 @@ def test_a_call_that_turns_out_to_come_from_outside_dialled_nothing():
     (record,) = line.records()
     assert record.direction == "outbound"  # who dials has not answered
     assert record.dialled == "1"
+
+
+def test_keys_in_a_call_of_no_known_direction_are_no_number():
+    line = Line()
+    line.lift(0, at_start=True)
+    line.key(5, "42")
+    line.hang_up(60)
+    (record,) = line.records()
+    assert (record.direction, record.dialled) == ("unknown", None)
+    assert len(record.digits) == 2
 
 
 def test_a_thousand_keys_are_enough():
