@@ -367,7 +367,7 @@ def parse_number_display(data: bytes) -> CallerIdMessage:
     characters, end = _unstuffed(data)
     if len(data) < end + 2:
         raise FrameError("the Number Display message ends before its CRC")
-    if _crc16_reflected(data[len(DLE_SOH) : end + 2]):
+    if crc16_reflected(data[len(DLE_SOH) : end + 2]):
         raise FrameError("the CRC of the Number Display message is wrong")
     if any(character.bit_count() % 2 for character in characters):
         raise FrameError("a character of the Number Display message has wrong parity")
@@ -397,7 +397,8 @@ def _unstuffed(data: bytes) -> tuple[list[int], int]:
     raise FrameError("the Number Display message has no end")
 
 
-def _crc16_reflected(data: bytes) -> int:
+def crc16_reflected(data: bytes) -> int:
+    """ITU-T V.41's polynomial, lowest bit first: the check of a Number Display message."""
     crc = 0
     for byte in data:
         crc ^= byte

@@ -12,6 +12,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from recorderd.core.callerid import crc16_reflected
+
 Form = Literal["bell202", "v23", "number-display"]
 
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
@@ -72,7 +74,7 @@ def number_display(*parameters: tuple[int, bytes]) -> bytes:
     stuffed = inner[1:].replace(b"\x10", b"\x10\x10")
     wire = bytes(_even(byte) for byte in b"\x07\x10\x02\x40" + stuffed + b"\x10\x03")
     head = bytes(_even(byte) for byte in b"\x10\x01")
-    return head + wire + _crc16(wire).to_bytes(2, "little")
+    return head + wire + crc16_reflected(wire).to_bytes(2, "little")
 
 
 def bits_of(message: bytes, seizure: int, mark: int, stops: int = 1, tail: int = 4) -> list[int]:
@@ -103,13 +105,3 @@ def cpfsk(
 
 def _even(byte: int) -> int:
     return byte | 0x80 if byte.bit_count() % 2 else byte
-
-
-def _crc16(data: bytes) -> int:
-    """ITU-T V.41's polynomial, lowest bit first."""
-    crc = 0
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x8408 if crc & 1 else 0)
-    return crc
