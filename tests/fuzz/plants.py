@@ -20,7 +20,7 @@ def _no_checksum() -> None:
 
 
 def _no_crc() -> None:
-    callerid._crc16_reflected = lambda data: 0
+    callerid.crc16_reflected = lambda data: 0
 
 
 def _no_length() -> None:
