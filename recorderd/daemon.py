@@ -29,7 +29,7 @@ from recorderd.core.manifest import AmendTimes, LedgerNote
 from recorderd.core.station import Station
 from recorderd.disk import files
 from recorderd.errors import ClipError, ConfigError, StoreError
-from recorderd.listening.analyst import Analyst, ListenTo, StopListening
+from recorderd.listening.orders import ListenTo, StopListening
 from recorderd.listening.sensor import VoiceSensor
 from recorderd.media.announcement import load_clip
 from recorderd.monitor.onlookers import Onlookers
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         SoundCard,
         Watchdog,
     )
-    from recorderd.runtime.workers import RunWorker
+    from recorderd.runtime.workers import Pumped, RunWorker
     from recorderd.seal.envelope import MakeEnvelope
     from recorderd.store.ledger import Ledger
 
@@ -116,7 +116,7 @@ class Daemon:
             lambda: self._config.seal is not None,
         )
         self._writer = run_writer(self._make_writer, "writer")
-        self._analyst = run_analyst(lambda: Analyst(devices.inbox.post, devices.clock), "analyst")
+        self._analyst = run_analyst(self._make_analyst, "analyst")
         self.loop = ControlLoop(
             devices.clock,
             devices.inbox,
@@ -239,6 +239,12 @@ class Daemon:
             self._keeper,
         )
         return self._disk
+
+    def _make_analyst(self) -> Pumped:
+        # Only here, on its own thread: the detectors take a while to load, and recording waits for none.
+        from recorderd.listening.analyst import Analyst  # noqa: PLC0415  (as said above)
+
+        return Analyst(self._devices.inbox.post, self._devices.clock)
 
     def _build(self, config: Config, names: Iterable[str]) -> None:
         """Make and start the devices of the named lines."""

@@ -7,35 +7,17 @@ with fresh ears; the recorder goes on, with no caller ID, digits and verdicts fr
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recorderd import events as ev
 from recorderd import heard
 from recorderd.listening.listener import Listener, Told
+from recorderd.listening.orders import ListenTo, StopListening
 
 if TYPE_CHECKING:
-    from recorderd.config.values import Line
-    from recorderd.core.profile import Profile
-    from recorderd.ports import Clock, Post, SoundCard
+    from recorderd.ports import Clock, Post
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ListenTo:
-    """A line whose sound is to be listened to from now on."""
-
-    line: Line
-    profile: Profile
-    card: SoundCard
-
-
-@dataclass(frozen=True, slots=True)
-class StopListening:
-    """A line that is taken apart."""
-
-    line: str
 
 
 class Analyst:
