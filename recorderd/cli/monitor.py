@@ -71,12 +71,16 @@ def monitor(options: argparse.Namespace) -> int:
     return 0
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def _screen(console: Console) -> Iterator[None]:
     """The terminal's other screen, keys one by one; afterwards all is as it was, also after a
     hang-up or SIGTERM. Ctrl-Z is a key like others: a stopped program would leave it in a mess."""
     before = termios.tcgetattr(sys.stdin)
-    handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # SIGINT too: whoever starts us in the background lets it be ignored.
+    handlers = {number: signal.signal(number, _leave) for number in SIGNALS}
     try:
         tty.setcbreak(sys.stdin)
         mode = termios.tcgetattr(sys.stdin)
