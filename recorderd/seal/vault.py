@@ -91,9 +91,12 @@ def destroy_key(directory: Path, call_id: str) -> None:
     if not path.parent.is_dir():
         return
     with locked_vault(directory):
-        if path.exists():
-            _overwrite(path)
-        files.remove_durable(path)
+        try:
+            if path.exists():
+                _overwrite(path)
+        finally:
+            # Also where the disk refused that: synced again it would say that all is well.
+            files.remove_durable(path)
 
 
 def _overwrite(path: Path) -> None:

@@ -434,3 +434,25 @@ def test_a_key_outlives_an_abandonment_that_the_disk_does_not_take(office):
     report = office.recover()
     assert report.cut == ["call-1"]
     assert office.opened()["caller"]["name"] == "TANAKA"
+
+
+def test_a_key_whose_destruction_the_disk_refuses_is_not_synced_again(office):
+    """A second sync says that all is well when it is not: the name goes all the same."""
+    office.run_to(10.2)
+    record = office.open(a_record(caller=CALLER))
+    office.run_to(15)
+    synced = []
+
+    def is_key(path):
+        if path.endswith("call-1.age"):
+            synced.append(path)
+        return path.endswith("call-1.age")
+
+    office.abandon(record)
+    with disk_refuses(["fsync"], errno.EIO, is_key):
+        office.run_to(30)
+    office.settle()
+    assert len(synced) == 1
+    assert office.failures
+    assert keys_in(office.directory) == []
+    assert office.left_open() == []
