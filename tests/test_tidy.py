@@ -34,6 +34,7 @@ ROOMS = {
     "monitor": {"core", "ports", "config", "dsp", "runtime"},
     "doctor": {
         "core",
+        "listening",
         "dsp",
         "ports",
         "config",

@@ -158,6 +158,7 @@ def _real_time() -> Callable[[int], None]:
     start = time.monotonic_ns()
 
     def wait_until(after_ns: int) -> None:
+        # The script's own pace: a line moves when its event says so, and nothing is waited for.
         time.sleep(max(0, start + after_ns - time.monotonic_ns()) / 1e9)
 
     return wait_until

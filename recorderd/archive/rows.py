@@ -95,6 +95,7 @@ def row_of(
         "gaps": len(record["gaps"]),
         "cut": record["cut"],
         "notice_completed": notice.get("completed"),
+        # A notice of which a part was heard was not heard: the record has how much.
         "notice_heard": None if notice.get("heard") is None else notice["heard"] is True,
         "record_sha256": record_sha256,
         "erased_at": record["erased"]["at"] if "erased" in record else None,

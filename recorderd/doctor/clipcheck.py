@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from recorderd.doctor.outcome import Finding, Outcome, Value
 from recorderd.doctor.sides import APART_DB
-from recorderd.dsp.notice import NoticeTemplate, find_notice
-from recorderd.dsp.spectrum import RATE_HZ
+from recorderd.dsp.notice import find_notice
 from recorderd.errors import ClipError
-from recorderd.media.resample import Resampler
+from recorderd.listening.verdicts import template_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from recorderd.config.values import Announcement
     from recorderd.events import AnnouncementFinished
     from recorderd.ports import Clip
-
-
-def at_8_khz(clip: Clip) -> NDArray[np.int16]:
-    """A clip's samples as the line is listened to."""
-    resampler = Resampler(clip.rate_hz, RATE_HZ, channels=1)
-    return np.frombuffer(resampler.feed(clip.pcm) + resampler.finish(), np.int16)
 
 
 def judge_clip(
@@ -39,7 +31,7 @@ def judge_clip(
         error = "it never ended" if ended is None else ended.error
         return Outcome("announcement", line, {}, (_failed(announcement, clip, str(error)),))
     try:
-        template = NoticeTemplate(at_8_khz(clip))
+        template = template_of(clip)
     except ClipError as error:
         mend = "use another clip, in which somebody speaks"
         return Outcome("announcement", line, {}, (Finding("clip-unfit", str(error), mend),))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from recorderd.core.farend import ENDINGS
 from recorderd.dsp.hearing import CallerIdHeard, DigitHeard, Ear
 from recorderd.dsp.spectrum import RATE_HZ
 from recorderd.dsp.tones import ToneHeard
@@ -43,8 +44,6 @@ REMEMBERED = 10 * RATE_HZ
 
 LEAK_MIN = 4.0
 """A hybrid takes at least 6 dB off what comes from the other side."""
-
-ENDINGS: Final = frozenset({"busy", "congestion"})
 
 RETURNED_BLOCKS = 4
 """Half of a second of sound is more than a click, and less than a word."""

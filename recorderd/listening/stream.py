@@ -1,6 +1,6 @@
 """A line's two channels out of its card's ring, at the detectors' rate, each frame with its moment.
 
-A reader that came too late begins anew at the oldest frame there is: nothing that is missed here is
+A reader that came too late begins anew at the newest frame: nothing that is missed here is
 missing in a recording, which has a reader of its own (recording/capture.py).
 """
 
@@ -58,6 +58,14 @@ class LineStream:
         """Go on at the newest frame: what came before was overwritten."""
         self._origin, self.position = None, 0
         self._resampler = Resampler(self._card.rate_hz, RATE_HZ)
+
+    def lost_share(self, start: int, stop: int) -> float:
+        """How much between two positions the card lost, from 0 to 1: it reads as silence."""
+        assert self._origin is not None
+        first = self._origin + start * self._card.rate_hz // RATE_HZ
+        frames = (stop - start) * self._card.rate_hz // RATE_HZ
+        losses = self._card.lost(FrameIndex(first), frames)
+        return sum(loss.frames for loss in losses) / max(1, frames)
 
     def time_of(self, position: int) -> MonoNs:
         """When a frame was on the line."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from recorderd import heard
 from recorderd.dsp.line import CHANNELS
-from recorderd.dsp.notice import NoticeFound, NoticeTemplate, find_notice
+from recorderd.dsp.notice import HEARD_MIN, NoticeFound, NoticeTemplate, find_notice
 from recorderd.dsp.spectrum import RATE_HZ
 from recorderd.media.resample import clip_at
 
@@ -24,6 +24,9 @@ SLACK = RATE_HZ // 2
 
 TAIL = RATE_HZ // 2
 """Echoes, and the way from one card through the line to the other."""
+
+LOST_MAX = 1 - HEARD_MIN
+"""Where the card lost more of it, a notice that was heard could not be found: nobody can say."""
 
 KEPT = 64 * RATE_HZ
 """The longest clip takes a minute."""
@@ -73,12 +76,17 @@ class Verdicts:
             self._first += len(self._sound.pop(0))
 
     def answers(self) -> list[heard.NoticeHeard]:
-        """What was found of those whose sound is all there."""
+        """What was found of those whose sound is all there; none of one whose sound was lost."""
         if not self._stream.has_begun:
             return []
         ready = [each for each in self._waiting if self._end >= self._stretch(each)[1]]
         self._waiting = [each for each in self._waiting if each not in ready]
-        return [self._answer(played) for played in ready]
+        return [self._answer(played) for played in ready if self._is_known(played)]
+
+    def _is_known(self, played: PlayedNotice) -> bool:
+        start = self._stream.position_of(played.started_at)
+        stop = self._stream.position_of(played.ended_at)
+        return start >= self._first and self._stream.lost_share(start, stop) <= LOST_MAX
 
     def _stretch(self, played: PlayedNotice) -> tuple[int, int]:
         start = self._stream.position_of(played.started_at) - SLACK

@@ -215,7 +215,8 @@ class Onlookers:
         calls = unit.station.calls
         call = calls.talking or calls.offered
         return {
-            "off_hook": unit.station.line.is_off_hook,
+            # A line without a sensor is off-hook while a call is on it.
+            "off_hook": unit.station.line.is_off_hook or calls.talking is not None,
             "ringing": calls.offered is not None,
             "call": None if call is None else self._call(call),
         }

@@ -3,7 +3,7 @@
 `journalctl -u recorderd CALL_ID=…` finds all of one call, `LINE=front-desk` all of one line, `FACT=CallAnswered`
 all of one kind, `-p warning` what is not as it should be.
 
-Callers' numbers and names do not go into the log; it is read by technicians, and kept elsewhere and
+Numbers and names, called or calling, do not go into the log; it is read by technicians, and kept elsewhere and
 longer than the calls. The call record has them.
 """
 
@@ -118,6 +118,8 @@ def fact_line(fact: ev.Fact | ev.Input, reading: ClockReading) -> str:
         value = getattr(fact, field.name)
         if field.name in _MOMENTS and value is not None:
             value = f"{reading.wall_at(value) / 1e9:.3f}"
+        if field.name == "digit":  # of a number that is dialled
+            value = "*"
         words.append(f"{field.name}={_shown(value)}")
     return " ".join(words)
 

@@ -239,6 +239,7 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             _take_verdict(line, fact)
         case heard.LineMeasured():
             line.sound = fact.measures
+            line.faults.pop("listening", None)
             if fact.findings:
                 line.faults["sound"] = "; ".join(fact.findings)
             elif fact.measures["seconds"] >= SOUND_JUDGED_S:
@@ -256,13 +257,13 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
             pass
 
 
-def _take_verdict(line: LineStatus, heard: heard.NoticeHeard) -> None:
+def _take_verdict(line: LineStatus, fact: heard.NoticeHeard) -> None:
     """An announcement that was played and not heard is an alarm, until one is heard again."""
-    line.notices[heard.verdict] = line.notices.get(heard.verdict, 0) + 1
-    if heard.verdict == "not-heard":
+    line.notices[fact.verdict] = line.notices.get(fact.verdict, 0) + 1
+    if fact.verdict == "not-heard":
         line.faults["notice"] = (
             "the announcement was played and is not in the line's sound; callers may not have heard "
             "it: check announcement.output_device and its cable into the line"
         )
-    elif heard.verdict == "heard":
+    elif fact.verdict == "heard":
         line.faults.pop("notice", None)

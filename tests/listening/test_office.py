@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
@@ -45,12 +46,12 @@ SENSORS = '[line.hook]\ndriver = "sim"\n[line.ring]'
 VOICE = '[line.hook]\ndriver = "voice"\nhangover_s = 8'
 
 
-def played(folder, script, country="US", hook=SENSORS, rate_hz=8000):
+def played(folder, script, country="US", hook=SENSORS, rate_hz=8000, text=CONFIG):
     """A day of one line, with no modem unless `hook` has one."""
     (folder / "recordings").mkdir()
     offset = {"US": "-05:00", "GB": "+00:00", "JP": "+09:00"}[country]
     (folder / "day.line").write_text(f"day 2026-11-23T09:00:00{offset}\n{script}")
-    text = CONFIG.format(country=country, zone=ZONES[country], hook=hook, rate_hz=rate_hz)
+    text = text.format(country=country, zone=ZONES[country], hook=hook, rate_hz=rate_hz)
     (folder / "recorderd.toml").write_text(text)
     config = load(folder / "recorderd.toml")
     office = VirtualOffice(config, ring_seconds_of(config))
@@ -194,4 +195,33 @@ def test_a_card_that_goes_in_the_middle_leaves_no_verdict_and_no_wait(tmp_path):
     )
     (record,) = day.records
     assert record["gaps"]
-    assert record["notice"] is None or record["notice"]["heard"] in {None, "partly", False}
+    assert record["notice"] is None or record["notice"]["heard"] is None
+
+
+def test_a_card_that_goes_under_the_notice_is_no_alarm_that_nobody_heard_it(tmp_path):
+    """The other card plays on: whether it was heard, nobody knows."""
+    script = (
+        "09:00:10 one inbound number=5035551234 answer=7 talk=20\n"
+        '09:00:18 "card" card lost\n09:00:23 "card" card back\n'
+    )
+    other_card = 'inbound = "notice-en.wav"\noutput_device = "out"'
+    text = CONFIG.split("inbound =", maxsplit=1)[0] + other_card
+    day = played(tmp_path, script, text=text)
+    (record,) = day.records
+    assert record["notice"]["completed"]
+    assert record["notice"]["heard"] is None
+    assert not [alarm for alarm in day.alarms if "notice" in alarm]
+
+
+def test_ears_that_work_again_are_no_alarm_any_more(tmp_path, monkeypatch):
+    feed, broken = LineEar.feed, iter([True] * 3)
+
+    def broken_at_first(self, frames):
+        if next(broken, False):
+            raise ZeroDivisionError("a defect")
+        return feed(self, frames)
+
+    monkeypatch.setattr(LineEar, "feed", broken_at_first)
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20\n")
+    assert any(isinstance(fact, heard.ListeningFailed) for fact in day.facts)
+    assert not day.alarms

@@ -95,3 +95,10 @@ def test_the_journal_is_used_where_standard_error_leads_there(monkeypatch):
     assert not _stderr_is_journal()
     monkeypatch.delenv("JOURNAL_STREAM")
     assert not _stderr_is_journal()
+
+
+def test_a_number_that_is_dialled_is_not_in_the_log(journal, handler):
+    log_fact(ev.PulseDialled(MonoNs(1), "front-desk", "7"), READING)
+    entry = journal.recv(4096)
+    assert b"PulseDialled" in entry
+    assert b"digit=7" not in entry
