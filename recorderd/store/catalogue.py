@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "catalogue.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_S = 5.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,9 +64,9 @@ class Catalogue:
         with _guarded(self._path), self._connection:
             for entry in entries:
                 row = _row(entry, root)
-                self._connection.execute(_FORGET_KEYS, (row[0],))
-                self._connection.execute(_ADD, row)
-                keys = ((key, row[0]) for key in _keys(entry.record))
+                self._connection.execute(_FORGET_KEYS, (row["id"],))
+                seq = self._connection.execute(_ADD, row).lastrowid
+                keys = ((key, row["started_ns"], seq) for key in _keys(entry.record))
                 self._connection.executemany(_ADD_KEY, keys)
 
     def remove(self, call_id: str) -> None:
@@ -99,25 +99,29 @@ class Catalogue:
         }
         asked = {text: value for text, value in conditions.items() if value is not None}
         texts, values = list(asked), list(asked.values())
-        if number is not None:
-            text, keys = self._has_number(unicodedata.normalize("NFKC", number))
-            texts.append(text)
-            values += keys
-        where = " AND ".join(texts) or "1"
+        if number is None:
+            where = " AND ".join(texts) or "1"
+            rest = f"WHERE {where} ORDER BY started_ns DESC, id DESC LIMIT ?"
+            return self._select(rest, *values, limit)
+        plain = unicodedata.normalize("NFKC", number)
+        keys = self._keys_of(plain)
+        where = " AND ".join([
+            _HAS_NUMBER.replace("(?…)", f"({', '.join('?' * len(keys))})"),
+            *texts,
+        ])
         return self._select(
-            f"WHERE {where} ORDER BY started_ns DESC, id DESC LIMIT ?", *values, limit
+            f"JOIN number_key USING (seq, started_ns) WHERE {where} {_ONCE_EACH} LIMIT ?",
+            *(*keys, plain, plain, *values, limit),
         )
 
-    def _has_number(self, number: str) -> tuple[str, list[str]]:
-        """The condition that a call has a number, with its values.
+    def _keys_of(self, number: str) -> list[str]:
+        """Where the calls of a number lie.
 
         Of a sealed call there is no number to compare: the keyed hash of a key decides.
         """
         search_key = read_search_key(self._path.parent)
         sealed = hashed(search_key, search_keys(number)) if search_key is not None else ()
-        keys = [narrow_key(number), *sealed]
-        marks = ", ".join("?" * len(keys))
-        return _HAS_NUMBER.replace("(?…)", f"({marks})"), [*keys, number, number]
+        return [narrow_key(number), *sealed]
 
     def get(self, text: str) -> Entry:
         """The call with this id, or the only one whose id begins so; UsageError for none or two."""
@@ -207,7 +211,12 @@ class Catalogue:
             rows = self._connection.execute(query, values).fetchall()
         root = self._path.parent
         with _collector_paused():
-            return [Entry(json.loads(record), root / folder) for record, folder in rows]
+            # As one text: the decoder then keeps the records' keys, which are the same ones, once.
+            records = json.loads(f"[{','.join(record for record, _ in rows)}]")
+            return [
+                Entry(record, root / folder)
+                for record, (_, folder) in zip(records, rows, strict=True)
+            ]
 
 
 # ---------------------------------------------------------------- rows
@@ -215,14 +224,18 @@ class Catalogue:
 _ADD = """INSERT OR REPLACE INTO call
     (id, site, line, direction, disposition, started_ns, ended_ns, number, name, absence, dialled,
      folder, record)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    VALUES (:id, :site, :line, :direction, :disposition, :started_ns, :ended_ns, :number, :name,
+        :absence, :dialled, :folder, :record)"""
 
 
-_ADD_KEY = "INSERT OR IGNORE INTO number_key (key, id) VALUES (?, ?)"
-_HAS_NUMBER = """id IN (SELECT id FROM number_key WHERE key IN (?…))
+_ADD_KEY = "INSERT INTO number_key (key, started_ns, seq) VALUES (?, ?, ?)"
+_FORGET_KEYS = "DELETE FROM number_key WHERE seq IN (SELECT seq FROM call WHERE id = ?)"
+_HAS_NUMBER = """key IN (?…)
     AND (number_matches(number, ?) OR number_matches(dialled, ?)
          OR number IS NULL AND dialled IS NULL)"""
-_FORGET_KEYS = "DELETE FROM number_key WHERE id = ?"
+# In the order in which number_key holds the calls of a key: nothing need be sorted.
+_ONCE_EACH = """GROUP BY number_key.started_ns, number_key.seq
+    ORDER BY number_key.started_ns DESC, number_key.seq DESC"""
 
 
 def _keys(record: dict[str, Any]) -> frozenset[str]:
@@ -233,23 +246,24 @@ def _keys(record: dict[str, Any]) -> frozenset[str]:
     return frozenset().union(*(index_keys(number) for number in numbers if number))
 
 
-def _row(entry: Entry, root: Path) -> tuple[str | int | None, ...]:
+def _row(entry: Entry, root: Path) -> dict[str, str | int | None]:
     """The columns of a call; StoreError where its record does not hold what they need."""
     record = entry.record
+    texts = ("site", "line", "direction", "disposition")
     try:
-        row = (
-            _id_of(entry),
-            *(_text(record[key]) for key in ("site", "line", "direction", "disposition")),
-            wall_ns(record["started_at"]),
-            None if record["ended_at"] is None else wall_ns(record["ended_at"]),
-            *(_text_or_none(record["caller"][key]) for key in ("number", "name", "absence")),
-            _text_or_none(record["dialled"]),
-        )
+        row = {
+            "id": _id_of(entry),
+            **{key: _text(record[key]) for key in texts},
+            "started_ns": wall_ns(record["started_at"]),
+            "ended_ns": None if record["ended_at"] is None else wall_ns(record["ended_at"]),
+            **{key: _text_or_none(record["caller"][key]) for key in ("number", "name", "absence")},
+            "dialled": _text_or_none(record["dialled"]),
+        }
     except (KeyError, TypeError, ValueError) as error:
         message = f"{entry.folder / RECORD}: not a call record ({error!r}); restore it from a copy"
         raise StoreError(message) from error
     folder = entry.folder.relative_to(root).as_posix()
-    return (*row, folder, json.dumps(record, ensure_ascii=False))
+    return {**row, "folder": folder, "record": json.dumps(record, ensure_ascii=False)}
 
 
 def box_time_of(entry: Entry) -> int:

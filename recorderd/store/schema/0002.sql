@@ -1,6 +1,7 @@
 -- The catalogue: an index over calls/, made again from the call records at any time.
 CREATE TABLE call (
-    id          TEXT PRIMARY KEY,
+    seq         INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
     site        TEXT NOT NULL,
     line        TEXT NOT NULL,
     direction   TEXT NOT NULL,
@@ -25,10 +26,11 @@ CREATE INDEX call_by_age ON call (is_erased, box_time_s, id);
 CREATE INDEX call_of_wrong_clock ON call (started_ns, id)
     WHERE NOT json_extract(record, '$.clock.synchronised');
 
--- The numbers of a call as they are searched for (core/numbers.py).
+-- The numbers of a call as they are searched for (core/numbers.py), newest call last.
 CREATE TABLE number_key (
-    key TEXT NOT NULL,
-    id  TEXT NOT NULL,             -- of the call
-    PRIMARY KEY (key, id)
+    key        TEXT NOT NULL,
+    started_ns INTEGER NOT NULL,   -- of the call
+    seq        INTEGER NOT NULL,   -- of the call
+    PRIMARY KEY (key, started_ns, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX number_key_by_id ON number_key (id);
+CREATE INDEX number_key_by_call ON number_key (seq);
