@@ -231,8 +231,7 @@ class CallMachine:
             call = LiveCall(self._new_id(), self.settings, event.at, self._direction(event))
         call.answer(event.at)
         call.found = event.at_start
-        self._talking, self._closed = call, None
-        self._doubt = closure_doubt(call, event.at)
+        self._talking, self._closed, self._doubt = call, None, closure_doubt(call, event.at)
         self._out.append(self._began(call, event, offered=offered))
         self._out.append(OpenRecording(call.record(self._reading), event.at))
         if event.at_start:
@@ -302,34 +301,35 @@ class CallMachine:
         self._announce(call, later(at, ms(call.settings.delay_ms)))
 
     def _announced(self, event: ev.AnnouncementFinished) -> None:
-        closing = self._closings.take(event.call_id)
-        call = self._talking if closing is None else closing
-        if call is None or call.id != event.call_id or not call.notice_pending:
+        call = self._waiting_or_on(event.call_id)
+        if call is None or not call.takes_answer():
             return
         self._out.append(call.take_notice(event))
         if event.error is not None and not call.settings.records_without_notice:
             self._forbid(call, f"the announcement could not be played: {event.error}")
-        if closing is not None:
+        if self._closings.take(call.id) is not None:
             self._file_when_judged(call)
         elif call.forbidden is None:
             self._save(call)
 
     def _judged(self, event: heard.NoticeHeard) -> None:
-        closing = self._closings.take(event.call_id)
-        call = self._talking if closing is None else closing
-        if call is None or call.id != event.call_id:
+        call = self._waiting_or_on(event.call_id)
+        if call is None or not call.take_verdict(event):
             return
-        call.take_verdict(event)
-        if closing is not None:
+        if self._closings.take(call.id) is not None:
             self._file(call)
         else:
             self._save(call)
 
+    def _waiting_or_on(self, call_id: str) -> LiveCall | None:
+        """The call that is meant: one that is over and waits, goes on, or was answered by no person."""
+        calls = (self._closings.find(call_id), self._talking, self.offered)
+        return next((call for call in calls if call and call.id == call_id), None)
+
     def _forbid(self, call: LiveCall, reason: str) -> None:
         call.forbidden = reason
         record = call.record(self._reading)
-        self._out.append(AbandonRecording(call.id, reason, None))
-        self._out.append(SaveDraft(record))
+        self._out += [AbandonRecording(call.id, reason, None), SaveDraft(record)]
 
     # ------------------------------------------------------------ on-hook
 
@@ -379,10 +379,10 @@ class CallMachine:
         assert call.answered_at is not None
         assert call.ended_at is not None
         line, ended_at = call.settings.line, call.ended_at
-        duration_ns = ended_at - call.answered_at
         if call.notice_pending:
             self._out.append(commands.StopAnnouncement(line, call.id))
         self._out.append(AbandonRecording(call.id, "caller-ID closure", None))
+        duration_ns = ended_at - call.answered_at
         self._out.append(ev.CallerIdClosureSeen(call.answered_at, line, call.id, duration_ns))
         call.withdraw_answer()
         self._talking, self._doubt = None, None
@@ -463,10 +463,12 @@ class CallMachine:
             self._give_up_waiting(due)
 
     def _give_up_waiting(self, due: MonoNs) -> None:
+        reason = "the sound card did not say how the announcement ended"
         for call in self._closings.take_due(due):
             if call.notice_pending:
-                call.notice_pending = False
-                call.notice_reason = "the sound card did not say how the announcement ended"
+                call.no_notice(reason)
+                if not call.settings.records_without_notice:
+                    self._forbid(call, reason)
             self._file(call)
 
     def _release_notice(self, held: MonoNs) -> None:
@@ -479,6 +481,7 @@ class CallMachine:
 
     def _stop(self, event: ev.StopRequested) -> None:
         for waiting in self._closings.take_all():
+            waiting.stop_waiting()
             self._file(waiting)
         if self._offer is not None:
             self._miss(self._offer, event.at)
@@ -486,13 +489,10 @@ class CallMachine:
         if call is None:
             return
         if call.ended_at is None:
-            call.ended_at = event.at
-            call.stopped = True
+            call.ended_at, call.stopped = event.at, True
         if call.notice_pending:
             self._out.append(commands.StopAnnouncement(call.settings.line, call.id))
-            call.notice_pending = False
-            call.notice_reason = "the recorder was stopped while it played"
-        call.verdict_pending = False  # nobody listens any more
+        call.stop_waiting()
         self._end(call)
 
     def _save(self, call: LiveCall) -> None:

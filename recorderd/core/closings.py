@@ -35,6 +35,11 @@ class Closings:
         patience_ns = NOTICE_ANSWER_NS if call.notice_pending else VERDICT_NS
         self._waiting[call.id] = _Closing(call, later(now, patience_ns))
 
+    def find(self, call_id: str) -> LiveCall | None:
+        """The call, where it waits."""
+        closing = self._waiting.get(call_id)
+        return None if closing is None else closing.call
+
     def take(self, call_id: str) -> LiveCall | None:
         """The call of which the answer has come."""
         closing = self._waiting.pop(call_id, None)

@@ -97,6 +97,7 @@ class LiveCall:
     notice_pending: bool = False  # asked for, and not yet answered
     verdict_pending: bool = False  # it was played, and is being looked for in the line's sound
     notice_clip: str = ""  # the one that was asked for
+    withdrawn_notices: int = 0  # asked for before that, and not answered yet
     forbidden: str | None = None  # why this call must not be recorded
 
     def take_report(self, event: CallerIdReported) -> None:
@@ -107,6 +108,14 @@ class LiveCall:
         self.caller = event.caller if known is None else shown(known, event.caller)
         if known is not None and differ(known, event.caller):
             self.other_caller = event.caller if self.caller is known else known
+
+    def takes_answer(self) -> bool:
+        """Whether an answer that has come is of the announcement that is asked for, and not of one that
+        was withdrawn: a card answers them in their order."""
+        if self.withdrawn_notices:
+            self.withdrawn_notices -= 1
+            return False
+        return self.notice_pending
 
     def take_notice(self, event: AnnouncementFinished) -> NoticeEnded:
         """Write down how the announcement ended."""
@@ -133,19 +142,35 @@ class LiveCall:
         )
         self.verdict_pending = self.settings.is_listened_to and event.started_at is not None
 
-    def take_verdict(self, event: NoticeHeard) -> None:
-        """Write down what was found of the announcement in the line's sound."""
+    def no_notice(self, reason: str) -> None:
+        """Nobody will say how the announcement ended."""
+        self.notice_pending, self.notice_reason = False, reason
+
+    def stop_waiting(self) -> None:
+        """The recorder stops: nobody answers, and nobody listens any more."""
+        if self.notice_pending:
+            self.no_notice("the recorder was stopped while it played")
         self.verdict_pending = False
-        if self.notice is not None:
-            self.notice = replace(
-                self.notice,
-                heard=event.verdict,
-                score=event.score,
-                completeness=event.completeness,
-                heard_at=event.heard_at,
-                level_dbm0=event.level_dbm0,
-                channel=event.channel,
-            )
+
+    def take_verdict(self, event: NoticeHeard) -> bool:
+        """Write down what was found of the announcement in the line's sound; False where this speaks
+        of another one, or of none."""
+        notice = self.notice
+        if not self.verdict_pending or notice is None or notice.started_at is None:
+            return False
+        if event.at < notice.started_at:
+            return False
+        self.verdict_pending = False
+        self.notice = replace(
+            notice,
+            heard=event.verdict,
+            score=event.score,
+            completeness=event.completeness,
+            heard_at=event.heard_at,
+            level_dbm0=event.level_dbm0,
+            channel=event.channel,
+        )
+        return True
 
     def answer(self, at: MonoNs) -> None:
         """The handset is up, or there is sound again where it stayed up."""
@@ -164,13 +189,35 @@ class LiveCall:
         """Nobody had answered after all: the call is still only offered."""
         self.direction = "inbound"
         self.answered_at, self.ended_at = None, None
+        self.withdrawn_notices += self.notice_pending
         self.bursts, self.modem_rings = 0, 0  # they woke the caller-ID set; nobody heard a ring
         self.notice_pending, self.notice_reason, self.notice = False, None, None
         self.verdict_pending, self.measured = False, None
         self.dialling, self.far_end = None, None
 
+    def _notice_in_call(self) -> tuple[Notice | None, str | None]:
+        """The announcement, and what is to be said of it, as far as it was played before the on-hook
+        edge: a card plays on until the hang-up is certain."""
+        notice, ended_at = self.notice, self.ended_at
+        if notice is None or notice.started_at is None or ended_at is None:
+            return notice, self.notice_reason
+        frames = max(0, ns_to_frames(ended_at - notice.started_at, self.settings.record_rate_hz))
+        if notice.frames <= frames:
+            return notice, self.notice_reason
+        reason = "the call ended before it was over"
+        if frames == 0:
+            never = Notice(notice.clip, notice.sha256, None, 0, completed=False)
+            return never, reason
+        cut = replace(notice, frames=frames, completed=False)
+        if notice.completeness is not None:
+            part = round(notice.completeness * frames / notice.frames, 3)
+            verdict = "partly" if notice.heard == "heard" else notice.heard
+            cut = replace(cut, completeness=part, heard=verdict)
+        return cut, reason
+
     def record(self, reading: ClockReading) -> CallRecord:
         """The call as known now."""
+        notice, notice_reason = self._notice_in_call()
         return CallRecord(
             id=self.id,
             site=self.settings.site,
@@ -195,8 +242,8 @@ class LiveCall:
             far_end_ended_at=None if self.far_end is None else self.far_end.ended_at,
             continues=self.continues,
             line_health=None if self.measured is None else self.measured.measures,
-            notice=self.notice,
-            notice_reason=self.notice_reason,
+            notice=notice,
+            notice_reason=notice_reason,
             cut=self.stopped,
             retention=self.settings.retention,
             box_time_s=self.settings.box_time_s(self.started_at),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorderd import commands
+from recorderd import commands, heard
 from recorderd import events as ev
 from recorderd.core.manifest import (
     AbandonRecording,
@@ -457,6 +457,87 @@ def test_person_who_answers_short_ringing_hears_the_notice_late():
     assert line.machine.deadline() == t(7.6)
     line.passed(7.6)
     assert line.all(commands.PlayAnnouncement)[0].at == t(7.6)
+
+
+# ---------------------------------------------------------------- whose announcement an answer is of
+
+
+def test_the_answer_to_a_withdrawn_announcement_is_not_taken_for_the_next_one_s():
+    """The closure's off-hook was announced as a call placed; whoever answers then is announced, too."""
+    line = Line("JP", outbound_clip="out.wav")
+    line.lift(0)
+    line.caller_id(2.5)
+    line.hang_up(3)
+    line.ring(4, 0.5)
+    line.lift(4.5)
+    line.announced(4.6, started_at=t(0.5), frames=33000, completed=False)
+    line.announced(7)
+    line.hang_up(40)
+    (record,) = line.records()
+    assert [play.clip for play in line.all(commands.PlayAnnouncement)] == ["out.wav", "in.wav"]
+    assert (record.notice.clip, record.notice.completed) == ("in.wav", True)
+    assert record.notice.started_at == t(5)
+
+
+def test_an_answer_too_many_leaves_no_call_unfiled():
+    line = Line(is_listened_to=True)
+    line.lift(0, at_start=False)
+    line.caller_id(1)
+    line.announced(3)
+    line.hang_up(4)
+    line.announced(5)
+    line.passed(30)
+    assert len(line.records()) == 1
+
+
+def test_a_verdict_on_an_earlier_announcement_ends_no_waiting():
+    line = Line(is_listened_to=True)
+    line.ring(0)
+    line.lift(3)
+    line.hang_up(4)
+    line.feed(heard.NoticeHeard(t(2), LINE, "call1", "not-heard", 0, 0, None, None, None))
+    line.announced(4.1, started_at=t(3.5), frames=4000, completed=False)
+    line.passed(30)
+    (record,) = line.records()
+    assert record.notice.started_at == t(3.5)
+    assert record.notice.heard is None
+
+
+def test_what_was_played_after_the_on_hook_edge_was_not_played_into_the_call():
+    """The card plays on until the hang-up is certain, and may come to the end of it."""
+    line = Line(is_listened_to=True)
+    line.ring(0)
+    line.lift(3)
+    line.announced(5.5, started_at=t(3.5), frames=16000)
+    line.feed(heard.NoticeHeard(t(5.5), LINE, "call1", "heard", 0.9, 1, t(3.5), -20, "far"))
+    line.hang_up(4.5)
+    line.passed(30)
+    (record,) = line.records()
+    assert (record.notice.completed, record.notice.frames) == (False, 8000)
+    assert (record.notice.heard, record.notice.completeness) == ("partly", 0.5)
+    assert record.notice_reason == "the call ended before it was over"
+
+
+def test_without_an_answer_a_call_that_needs_its_announcement_is_not_kept():
+    line = Line(records_without_notice=False)
+    line.ring(0)
+    line.lift(3)
+    line.hang_up(6)
+    line.passed(30)
+    (record,) = line.records()
+    assert record.disposition == "not-recorded"
+    assert "did not say" in record.reason
+    assert [each.call_id for each in line.all(AbandonRecording)] == [record.id]
+
+
+def test_a_stop_while_an_answer_is_awaited_says_why_there_is_no_announcement():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.hang_up(6)
+    line.feed(ev.StopRequested(t(6.1)))
+    (record,) = line.records()
+    assert record.notice_reason == "the recorder was stopped while it played"
 
 
 # ---------------------------------------------------------------- properties
