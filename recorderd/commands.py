@@ -25,6 +25,7 @@ class PlayAnnouncement:
     line: str
     call_id: str
     clip: str  # as the config names it
+    sha256: str  # of its file: the record speaks of this one, whatever has that name meanwhile
     at: MonoNs
 
 

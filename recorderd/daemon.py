@@ -96,10 +96,12 @@ class Daemon:
         self._config = config
         self._devices = devices
         self._watchdog = watchdog
-        self._actors = Actors(clips=load_clips(config))
+        self._clips = load_clips(config)
+        self._actors = Actors(clips=by_hash(self._clips))
         zone = ZoneInfo(config.site.time_zone)
         self.status = Status(config.storage.directory / "status.json", zone, {})
         self._waiting: Config | None = None  # taken when the lines it changes are idle
+        self._waiting_clips = self._clips
         self._held = ExitStack()  # the state directory's lock
         self._sound: dict[str, tuple[SoundCard, LineAudio]] = {}  # the writer looks lines up here
         self._books: Books | None = None
@@ -299,7 +301,7 @@ class Daemon:
 
     def _line_settings(self, config: Config, line: Line) -> LineSettings:
         assert self._age is not None
-        return line_settings(config, line, self._actors.clips, self._age.zero)
+        return line_settings(config, line, self._clips, self._age.zero)
 
     # ------------------------------------------------------------ reload
 
@@ -310,14 +312,14 @@ class Daemon:
             config = load(self._config.path)
             check_can_be_taken(self._config, config)
             envelope = envelope_maker(config)
-            self._actors.clips = {**self._actors.clips, **load_clips(config)}
+            clips = load_clips(config)
         except (ConfigError, ClipError, StoreError) as error:
             self.status.problem = str(error)
             log.error("the new configuration is not taken: %s", error)  # noqa: TRY400
             self._writer.submit(LedgerNote("config-refused", {"problem": str(error)[:1000]}))
         else:
             self.status.problem = None
-            self._waiting, self._envelope = config, envelope
+            self._waiting, self._waiting_clips, self._envelope = config, clips, envelope
             self._take_waiting()
         self._watchdog.ready("recording")
 
@@ -340,7 +342,9 @@ class Daemon:
             if unit.modem is not None:
                 unit.modem.close()
         self._close_cards(config)
-        self._config = config
+        self._config, self._clips = config, self._waiting_clips
+        # A call that goes on may still play one of those that it began with.
+        self._actors.clips = {**self._actors.clips, **by_hash(self._clips)}
         if self._disk is not None:
             self._disk.storage = config.storage
             self._disk.envelope = self._envelope
@@ -400,6 +404,11 @@ def load_clips(config: Config) -> dict[str, Clip]:
         if line.announcement is not None:
             names |= {line.announcement.inbound, line.announcement.outbound}
     return {name: load_clip(name, config.path.parent) for name in sorted(names - {""})}
+
+
+def by_hash(clips: Mapping[str, Clip]) -> dict[str, Clip]:
+    """Clips by the hashes of their files: a name may be another file's after a reload."""
+    return {clip.sha256: clip for clip in clips.values()}
 
 
 def envelope_maker(config: Config) -> MakeEnvelope:

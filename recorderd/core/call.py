@@ -251,8 +251,7 @@ class CallMachine:
         if not clip:
             call.notice_reason = f"no announcement is set for {call.direction} calls"
             return
-        call.notice_pending, call.notice_clip, call.notice_reason = True, clip, None
-        self._out.append(commands.PlayAnnouncement(call.settings.line, call.id, clip, at))
+        self._out.append(call.ask_for(clip, at))
 
     def _hold_ends(self) -> MonoNs | None:
         """When the doubt is over that holds an announcement back."""

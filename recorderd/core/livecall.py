@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from recorderd.commands import PlayAnnouncement
 from recorderd.core.dialling import Dialling
 from recorderd.core.farend import FarEnd
 from recorderd.core.manifest import CallRecord, CallWaiting, Disposition, Flash, Notice
@@ -108,6 +109,12 @@ class LiveCall:
         self.caller = event.caller if known is None else shown(known, event.caller)
         if known is not None and differ(known, event.caller):
             self.other_caller = event.caller if self.caller is known else known
+
+    def ask_for(self, clip: str, at: MonoNs) -> PlayAnnouncement:
+        """The command that has an announcement played; its answer is awaited from now on."""
+        self.notice_pending, self.notice_clip, self.notice_reason = True, clip, None
+        sha256 = self.settings.clips[clip].sha256
+        return PlayAnnouncement(self.settings.line, self.id, clip, sha256, at)
 
     def takes_answer(self) -> bool:
         """Whether an answer that has come is of the announcement that is asked for, and not of one that

@@ -8,6 +8,7 @@ and the writer have threads or processes of their own behind the ports.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ class Actors:
 
     lines: dict[str, LineUnit] = field(default_factory=dict)
     cards: dict[str, SoundCard] = field(default_factory=dict)
-    clips: Mapping[str, Clip] = field(default_factory=dict)
+    clips: Mapping[str, Clip] = field(default_factory=dict)  # by the hash of their files
 
 
 class ControlLoop:
@@ -115,7 +116,7 @@ class ControlLoop:
         self._actors = actors
         self._writer = writer
         self._analyst = analyst
-        self._playing: dict[str, Clip] = {}  # by call
+        self._playing: dict[str, deque[Clip]] = {}  # by call, in the order of their answers
         self._status = status
         self._watchdog = watchdog
         self._onlookers = onlookers
@@ -261,14 +262,19 @@ class ControlLoop:
 
     def _play(self, unit: LineUnit, command: commands.PlayAnnouncement) -> None:
         assert unit.output is not None, "a line with an announcement has an output"
-        clip = self._actors.clips[command.clip]
-        self._playing[command.call_id] = clip
+        clip = self._actors.clips[command.sha256]
+        self._playing.setdefault(command.call_id, deque()).append(clip)
         unit.output.play(command.line, command.call_id, clip, unit.output_channel, command.at)
 
     def _listen_for(self, finished: ev.AnnouncementFinished) -> None:
         """Let it be looked for in the line's sound."""
-        clip, started_at = self._playing.pop(finished.call_id, None), finished.started_at
-        if clip is not None and started_at is not None:
+        clips, started_at = self._playing.get(finished.call_id), finished.started_at
+        if not clips:
+            return
+        clip = clips.popleft()
+        if not clips:
+            del self._playing[finished.call_id]
+        if started_at is not None:
             self._tell_analyst(
                 PlayedNotice(finished.line, finished.call_id, clip, started_at, finished.frames)
             )

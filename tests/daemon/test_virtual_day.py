@@ -22,6 +22,7 @@ from recorderd.config.needs import changed_lines, ring_seconds_of
 from recorderd.daemon import Daemon, prepare_directory
 from recorderd.errors import StoreError
 from recorderd.media import codec
+from recorderd.media.announcement import SHIPPED, load_clip
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.devices import VirtualOffice
@@ -224,6 +225,35 @@ def test_reload_takes_settings_at_once_and_devices_when_idle(tmp_path):
     assert record["site"] == "demo-office"
     assert record["gaps"] == []
     assert daemon._config.site.name == "other-office"
+
+
+def test_the_record_names_the_announcement_that_was_played(tmp_path):
+    """A reload that waits for a call has read another file of the same name already."""
+    old, new = (SHIPPED / name for name in ("notice-en.wav", "notice-ja.wav"))
+    shutil.copy(old, tmp_path / "own.wav")
+    own = demo.CONFIG.replace('outbound = "notice-en.wav"', 'outbound = "own.wav"')
+    script = """
+        09:00:10 front-desk inbound number=0311112222 answer=5 talk=70
+        09:00:40 back-office outbound dial=0322223333 talk=20
+        09:02:40 back-office outbound dial=0322223333 talk=20
+    """
+    daemon, office, config = small_office(tmp_path, script, own)
+    daemon.start()
+    run_to(daemon, office, 30)
+    shutil.copy(new, tmp_path / "own.wav")
+    path = tmp_path / "recorderd.toml"
+    path.write_text(path.read_text().replace(
+        "near_channel = 1\n", "near_channel = 1\npre_roll_ms = 3000\n"))  # fmt: skip
+    daemon.loop.take(ev.ReloadRequested(office.world.now()))
+    assert daemon._waiting is not None
+    run_to(daemon, office, 240)
+    finish(daemon, office)
+    notices = [each["notice"] for each in filed(config)[::-1] if each["line"] == "back-office"]
+    clips = [load_clip(str(each), SHIPPED) for each in (old, new)]
+    for notice, clip in zip(notices, clips, strict=True):
+        assert notice["sha256"] == clip.sha256
+        assert notice["frames"] == pytest.approx(clip.frames * 8000 / clip.rate_hz, abs=1)
+        assert notice["heard"] is True
 
 
 def test_a_wrong_reload_changes_nothing_and_is_an_alarm(tmp_path):
