@@ -158,7 +158,7 @@ class Daemon:
                 unit.modem.close()
         self._analyst.close(ANALYST_WITHIN_S)
         if not self._writer.close(SEAL_WITHIN_S):
-            log.error("segments are still open after %.0f s; recovery seals them", SEAL_WITHIN_S)
+            log.error("calls are still open; the next start's recovery seals them")
         elif self._books is not None:
             self._enter_stop(self._books.ledger)
         for card in self._actors.cards.values():

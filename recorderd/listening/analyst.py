@@ -13,11 +13,16 @@ from recorderd import events as ev
 from recorderd import heard
 from recorderd.listening.listener import Listener, Told
 from recorderd.listening.orders import ListenTo, StopListening
+from recorderd.units import NS_PER_S, later
 
 if TYPE_CHECKING:
     from recorderd.ports import Clock, Post
+    from recorderd.units import MonoNs
 
 log = logging.getLogger(__name__)
+
+TELL_EVERY_NS = 60 * NS_PER_S
+"""What fails fails once a second, for weeks."""
 
 
 class Analyst:
@@ -29,6 +34,7 @@ class Analyst:
         self._post = post
         self._clock = clock
         self._listeners: dict[str, Listener] = {}
+        self._tell_at: dict[str, MonoNs] = {}  # lines whose listening failed
 
     def handle(self, command: object) -> None:
         """Take a line, let go of one, or hear of a line's call."""
@@ -50,12 +56,26 @@ class Analyst:
         try:
             return listener.listen()
         except Exception as error:  # whatever it is, the recording goes on
-            log.exception("%s: listening failed", name)
             self._listeners[name] = listener.fresh()
-            failed = heard.ListeningFailed(self._clock.now(), name, repr(error))
-            return [failed, *listener.give_up()]
+            over = listener.give_up()
+            if self._is_told_lately(name):
+                return over
+            log.exception("%s: listening failed", name)
+            return [heard.ListeningFailed(self._clock.now(), name, repr(error)), *over]
+
+    def _is_told_lately(self, name: str) -> bool:
+        """Whether this line's failure was told a short time ago; else it is told now."""
+        now = self._clock.now()
+        if now < self._tell_at.get(name, now):
+            return True
+        self._tell_at[name] = later(now, TELL_EVERY_NS)
+        return False
 
     def pending(self) -> bool:
+        """What is listened to comes at its own pace."""
+        return False
+
+    def must_finish(self) -> bool:
         """Nothing has to be finished before a stop."""
         return False
 

@@ -138,6 +138,12 @@ class Writer:
             return self._right_clock is not None and self._amend_again_at is None
         return any(not job.is_waiting for job in self._jobs)
 
+    def must_finish(self) -> bool:
+        """Of calls that nobody has ended nothing more comes where the recorder broke down."""
+        if not self._jobs:
+            return self.pending()
+        return any(job.is_ended and not job.is_waiting for job in self._jobs)
+
     def close(self) -> None:
         """Let go of the catalogue. What is still open is finished by the next start's recovery."""
         if self._keeper is not None:

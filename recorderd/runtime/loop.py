@@ -129,6 +129,7 @@ class ControlLoop:
         self._writer_moved_at = self.reading.mono
         self._flowing: dict[str, _Flow] = {}  # cards that say that they deliver
         self._stopped = False
+        self._is_deafness_told = False
 
     def run(self) -> None:
         """Serve until stopped; raises what made going on impossible."""
@@ -300,6 +301,7 @@ class ControlLoop:
         self._onlookers.admit(now)
         if self._writer.failure is not None:
             raise self._writer.failure
+        self._look_at_analyst(now)
         if now >= self._clock_at:
             self._clock_at = later(now, CLOCK_EVERY_NS)
             self._check_clock()
@@ -307,6 +309,16 @@ class ControlLoop:
             self._status.write(self.reading)
             if self._writer_keeps_up(now) and self._captures_advance(now):
                 self._watchdog.alive()
+
+    def _look_at_analyst(self, now: MonoNs) -> None:
+        """Calls are recorded without it, but for those that only it can find: that must be known."""
+        failure = self._analyst.failure
+        if failure is None or self._is_deafness_told:
+            return
+        self._is_deafness_told = True
+        for name in self._actors.lines:
+            reason = f"{failure!r}; restart recorderd"
+            self._note(heard.ListeningFailed(now, name, reason))
 
     def _check_clock(self) -> None:
         reading = self._clock.reading()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -37,7 +38,15 @@ class Pumped(Protocol):
 
     def handle(self, command: object) -> None: ...
     def pump(self) -> None: ...
-    def pending(self) -> bool: ...
+
+    def pending(self) -> bool:
+        """Whether there is something to do, now or soon."""
+        ...
+
+    def must_finish(self) -> bool:
+        """Whether something is left that a stop has to wait for, and that will come to its end."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -53,6 +62,7 @@ class WorkerThread:
         self._commands: queue.Queue[object] = queue.Queue(COMMANDS_MAX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name)
+        self._is_finished = False
         self.failure: BaseException | None = None
         self.beats = 0
 
@@ -69,25 +79,27 @@ class WorkerThread:
         """Nothing: the thread keeps its own time."""
 
     def close(self, within_s: float) -> bool:
-        """Let it finish what is pending; False when it did not within `within_s`."""
+        """Let it finish what must be finished; False where something is left open all the same."""
         if self._thread.ident is None:
             return True  # a start that failed before it: that error is the one to be seen
         self._stopping.set()
-        self.submit(None)
+        with contextlib.suppress(queue.Full):  # where it stands still there is nobody to be woken
+            self._commands.put_nowait(None)
         self._thread.join(within_s)
-        return not self._thread.is_alive()
+        return self._is_finished
 
     def _run(self) -> None:
         try:
             worker = self._make()
             self._serve(worker)
+            self._is_finished = not worker.pending()
             worker.close()
         except Exception as error:  # the thread must not die unseen; the control loop raises it
             log.exception("the %s stopped", self._name)
             self.failure = error
 
     def _serve(self, worker: Pumped) -> None:
-        while not (self._stopping.is_set() and self._commands.empty() and not worker.pending()):
+        while not (self._stopping.is_set() and self._commands.empty() and not worker.must_finish()):
             self.beats += 1
             command = self._next(PUMP_S if worker.pending() else worker.rest_s)
             if command is not None:
@@ -126,9 +138,10 @@ class InlineWorker:
     def close(self, within_s: float) -> bool:
         assert self._worker is not None
         for _ in range(int(within_s) * 1000):
-            if not self._worker.pending():
+            if not self._worker.must_finish():
+                is_finished = not self._worker.pending()
                 self._worker.close()
-                return True
+                return is_finished
             self._worker.pump()
         return False
 

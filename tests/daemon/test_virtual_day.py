@@ -227,6 +227,28 @@ def test_reload_takes_settings_at_once_and_devices_when_idle(tmp_path):
     assert daemon._config.site.name == "other-office"
 
 
+def test_a_recorder_that_breaks_down_in_a_call_leaves_at_once_and_says_so(tmp_path):
+    daemon, office, config = small_office(
+        tmp_path, "09:00:10 front-desk inbound number=0311112222 answer=5 talk=60\n"
+    )
+    daemon.start()
+    run_to(daemon, office, 30)
+    pumps = []
+    pump = daemon._disk.pump
+    daemon._disk.pump = lambda: (pumps.append(1), pump())
+    daemon.stop()  # with no word from the control loop, which is broken
+    assert len(pumps) < 10
+    again, office, config = small_office(tmp_path, "")
+    again.start()
+    assert again._recovered.cut
+    finish(again, office)
+    (record,) = filed(config)
+    assert record["audio"]["frames"] > 12 * 8000
+    entries = (tmp_path / "recordings" / "ledger").rglob("*")
+    text = "".join(path.read_text("utf-8", "replace") for path in entries if path.is_file())
+    assert '"after_crash":true' in text
+
+
 def test_the_record_names_the_announcement_that_was_played(tmp_path):
     """A reload that waits for a call has read another file of the same name already."""
     old, new = (SHIPPED / name for name in ("notice-en.wav", "notice-ja.wav"))

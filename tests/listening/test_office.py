@@ -46,7 +46,9 @@ SENSORS = '[line.hook]\ndriver = "sim"\n[line.ring]'
 VOICE = '[line.hook]\ndriver = "voice"\nhangover_s = 8'
 
 
-def played(folder, script, country="US", hook=SENSORS, rate_hz=8000, text=CONFIG):
+def played(
+    folder, script, country="US", hook=SENSORS, rate_hz=8000, text=CONFIG, analyst=InlineWorker
+):
     """A day of one line, with no modem unless `hook` has one."""
     (folder / "recordings").mkdir()
     offset = {"US": "-05:00", "GB": "+00:00", "JP": "+09:00"}[country]
@@ -55,7 +57,7 @@ def played(folder, script, country="US", hook=SENSORS, rate_hz=8000, text=CONFIG
     (folder / "recorderd.toml").write_text(text)
     config = load(folder / "recorderd.toml")
     office = VirtualOffice(config, ring_seconds_of(config))
-    daemon = Daemon(config, office, ServiceManager(), InlineWorker, InlineWorker)
+    daemon = Daemon(config, office, ServiceManager(), InlineWorker, analyst)
     facts = []
     take = daemon.status.take
     daemon.status.take = lambda fact: (facts.append(fact), take(fact))
@@ -177,6 +179,33 @@ def test_ears_that_fail_cost_no_recording(tmp_path, monkeypatch):
     assert record["gaps"] == []
     assert record["notice"]["heard"] is None
     assert any("could not be listened to" in alarm for alarm in day.alarms)
+    assert len([fact for fact in day.facts if isinstance(fact, heard.ListeningFailed)]) <= 2
+
+
+def test_an_analyst_that_ended_is_an_alarm(tmp_path, monkeypatch):
+    def missing(_daemon):
+        raise ImportError("numpy")
+
+    class Dead(InlineWorker):
+        """As the thread does: it keeps what ended it."""
+
+        def start(self):
+            self._worker = SimpleNamespace(
+                rest_s=1, handle=id, pump=int, pending=bool, must_finish=bool, close=int
+            )
+            try:
+                self._make()
+            except ImportError as error:
+                self.failure = error
+
+    monkeypatch.setattr(Daemon, "_make_analyst", missing)
+    day = played(
+        tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=20\n", analyst=Dead
+    )
+    (record,) = day.records
+    assert record["disposition"] == "recorded"
+    assert [alarm for alarm in day.alarms if "numpy" in alarm]
+    assert len([fact for fact in day.facts if isinstance(fact, heard.ListeningFailed)]) == 1
 
 
 def test_a_quiet_day_is_not_listened_to(tmp_path, monkeypatch):

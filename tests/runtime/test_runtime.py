@@ -50,6 +50,7 @@ class FakeWriter:
     def __init__(self):
         self.handled = []
         self.left = 0
+        self.is_live = False
         self.gate = threading.Event()
         self.gate.set()
 
@@ -66,10 +67,13 @@ class FakeWriter:
         self.left = max(0, self.left - 1)
 
     def pending(self):
+        return self.left > 0 or self.is_live
+
+    def must_finish(self):
         return self.left > 0
 
     def close(self):
-        assert not self.pending()
+        assert not self.must_finish()
 
 
 def test_writer_thread_finishes_what_is_pending_before_it_ends():
@@ -106,6 +110,40 @@ def test_a_writer_that_stands_still_fills_its_queue_and_that_is_fatal():
     while thread._commands.full() and time.monotonic() < wanted:
         pass
     assert thread.close(within_s=10)
+
+
+def test_a_worker_that_stands_still_with_a_full_queue_keeps_no_other_from_being_closed():
+    writer = FakeWriter()
+    writer.gate.clear()
+    thread = WorkerThread(lambda: writer, "analyst")
+    thread.start()
+    with pytest.raises(WorkerFullError):
+        list(map(thread.submit, range(COMMANDS_MAX + 2)))
+    assert not thread.close(within_s=0.1)
+    writer.gate.set()
+    thread._thread.join(10)
+    assert not thread._thread.is_alive()
+
+
+def test_what_nobody_ends_is_not_waited_for_and_counts_as_left_open():
+    """The control thread broke down in the middle of a call."""
+    writer = FakeWriter()
+    writer.is_live = True
+    thread = WorkerThread(lambda: writer, "writer")
+    thread.start()
+    thread.submit("one")
+    began = time.monotonic()
+    assert not thread.close(within_s=10)
+    assert time.monotonic() - began < 5
+    assert writer.left == 0
+
+
+def test_a_worker_that_failed_has_not_finished():
+    thread = WorkerThread(FakeWriter, "writer")
+    thread.start()
+    thread.submit("break")
+    thread._thread.join(10)
+    assert not thread.close(within_s=1)
 
 
 def test_service_manager_speaks_sd_notify(tmp_path, monkeypatch):
