@@ -25,6 +25,10 @@ CARD_PATIENCE_NS = 3 * NS_PER_S
 within 2 s; one that only stood still that long has caught up by then."""
 
 
+SKIPPED_S = 15
+"""What is lost is passed over in larger pieces than sound is copied: the silence for a card that was
+away for half an hour must be written while the ring, of half a minute, goes round once."""
+
 FRAME_BYTES = 4  # near and far, 16 bits each
 
 
@@ -52,6 +56,11 @@ class Capture:
             return 0
         return self._to_record(max(0, self._end - self._start))
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether some of what comes next is no longer in the ring, and the rest is about to go."""
+        return self._start is not None and self._limit(self.card.tail()) > self._next
+
     def begin(self) -> bool:
         """Take the place in the ring where the recording begins; False while the card is silent.
 
@@ -77,7 +86,8 @@ class Capture:
         self._late_cause = "write-failed"
 
     def read(self, now: MonoNs) -> tuple[bytes, list[Gap]] | None:
-        """Give the next frames of the recording and the gaps in them, a second at most.
+        """Give the next frames of the recording and the gaps in them: a second of sound at most, or a
+        longer stretch of silence.
 
         None while there are none. Sets `finished` with the last of them. Where the rate is changed
         the frames of a gap may come with a later piece than the gap itself.
@@ -87,7 +97,7 @@ class Capture:
             return None
         lost_frames = self._limit(max(0, self.card.tail())) - self._next
         if lost_frames > 0:
-            return self._skip(min(lost_frames, self.card.rate_hz))
+            return self._skip(min(lost_frames, SKIPPED_S * self.card.rate_hz))
         self._late_cause = "writer-late"
         frames = self._limit(self.card.head()) - self._next
         if frames > 0:
@@ -102,7 +112,7 @@ class Capture:
             self.finished = True
             return self._resampler.finish(), []
         if self._is_given_up(now):
-            return self._pad(min(self._end - self._next, self.card.rate_hz))
+            return self._pad(min(self._end - self._next, SKIPPED_S * self.card.rate_hz))
         return None
 
     def _find_end(self) -> None:
@@ -115,7 +125,7 @@ class Capture:
     def _is_given_up(self, now: MonoNs) -> bool:
         return self._ended_at is not None and now >= later(self._ended_at, CARD_PATIENCE_NS)
 
-    # ------------------------------------------------------------ a second at most of ...
+    # ------------------------------------------------------------ a piece of ...
 
     def _take(self, frames: int) -> tuple[bytes, list[Gap]] | None:
         """... frames that are in the ring."""

@@ -113,7 +113,7 @@ class Recording:
             return True
         if self._capture.finished:
             self._close()
-        return self._capture.finished
+        return self._capture.finished or self._capture.is_behind
 
     def _copy(self, now: MonoNs) -> None:
         """From the ring to the journal; what failed to be written last time goes first."""

@@ -128,6 +128,24 @@ def test_a_loss_longer_than_the_ring_is_still_the_card_s(folder):
     assert office.frames() == expected(8 * RATE, 26 * RATE, [gap])
 
 
+def test_what_comes_after_a_long_loss_is_not_overwritten_before_it_is_read(folder):
+    """A card that was away for half an hour of a call: the silence for it must not take the time in
+    which the ring goes round."""
+    office = Office(folder, card=CountingCard(ring_s=32), segment_s=60)
+    office.run_to(10.2)
+    record = office.open()
+    office.run_to(12.0)
+    office.card.alive = False
+    office.run_to(1812.0)
+    office.card.come_back(1812.0)
+    office.run_to(1950.4)
+    office.close(record, 1950.0)
+    office.settle()
+    gap = {"first_frame": 4 * RATE, "frames": 1800 * RATE, "cause": "card-lost"}
+    assert office.call()[1]["gaps"] == [gap]
+    assert office.call()[1]["audio"]["frames"] == 1942 * RATE
+
+
 def test_a_card_lost_at_the_end_is_waited_for_and_then_padded(office):
     office.run_to(10.2)
     record = office.open()
