@@ -127,7 +127,9 @@ class SoundCard(Protocol):
 
     def stop_play(self, call_id: str) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let the device go. The frames in the ring can still be read by who holds this."""
+        ...
 
 
 class HookSensor(Protocol):

@@ -207,13 +207,13 @@ class PyAudioCard:
         self._give_up_overdue(now)
 
     def close(self) -> None:
+        """Let the card go. What its ring holds can be read for as long as somebody holds this."""
         if not self._is_started:
             return
         self._is_started = False
         self._end_child("the recorder stops", self._now())
         for child in self._dying:
             child.wait()  # so that whoever opens the card next finds it free
-        self._ring.close()
 
     def _spawn(self, now: MonoNs) -> None:
         settings = {

@@ -21,6 +21,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+import weakref
 from typing import Final, get_args
 
 from recorderd.core.frameclock import Anchor
@@ -89,12 +90,6 @@ class _Mapping:
         rows = self._table(_ANCHOR_COUNT, _ANCHOR_TABLE, ANCHOR_SLOTS, columns=2)
         return [Anchor(FrameIndex(frame), MonoNs(at)) for frame, at in rows]
 
-    def close(self) -> None:
-        """Unmap."""
-        self._words.release()
-        self._samples.release()
-        self._memory.close()
-
     def _fence(self) -> None:
         """See "Order of publication" above. The lock is nobody else's and is always held."""
         self._order.release()
@@ -118,7 +113,11 @@ class _Mapping:
 
 
 class Ring(_Mapping):
-    """The reader's side, which also makes the ring and owns its descriptor."""
+    """The reader's side, which also makes the ring and owns its descriptor.
+
+    It lives as long as somebody holds it: readers on other threads may still want its frames when the
+    card is closed. The memory is given back when the writer has gone, too.
+    """
 
     def __init__(self, rate_hz: int, channels: int, seconds: float) -> None:
         capacity_frames = round(seconds * rate_hz)
@@ -129,6 +128,7 @@ class Ring(_Mapping):
         header[_RATE], header[_CHANNELS], header[_CAPACITY] = rate_hz, channels, capacity_frames
         os.pwrite(self.fd, header, 0)
         super().__init__(self.fd)
+        weakref.finalize(self, os.close, self.fd)
 
     def tail(self) -> FrameIndex:
         """The oldest frame that can still be read."""
@@ -183,11 +183,6 @@ class Ring(_Mapping):
             for start, stop, cause in cut
             if start < stop
         ]
-
-    def close(self) -> None:
-        """Unmap, and give the memory back once the writer has gone too."""
-        super().close()
-        os.close(self.fd)
 
 
 class RingWriter(_Mapping):

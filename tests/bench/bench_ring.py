@@ -51,10 +51,7 @@ def measure(rate_hz: int) -> tuple[float, float, float]:
         append(number)
         return ring.read(FrameIndex(ring.head() - frames), frames)
 
-    results = best_ns(copy), best_ns(append), best_ns(append_and_read)
-    writer.close()
-    ring.close()
-    return results
+    return best_ns(copy), best_ns(append), best_ns(append_and_read)
 
 
 def main() -> None:

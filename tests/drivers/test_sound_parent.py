@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from itertools import pairwise
 
 import pytest
@@ -46,7 +48,6 @@ class FakeChild:
 
     def kill(self):
         self.killed = True
-        self.writer.close()
 
     def is_gone(self):
         return self.killed
@@ -111,6 +112,26 @@ def test_ready_is_said_once_when_the_first_block_has_come(bench):
     bench.run(3)
     assert bench.kinds() == [DriverReady]
     assert (bench.events[0].kind, bench.events[0].name) == ("card", "Card")
+
+
+def test_what_a_closed_card_has_delivered_can_be_read_by_who_still_holds_it(monkeypatch):
+    """The writer may be held up by its disk, and the analyst in the middle of a look."""
+    bench = Bench(monkeypatch)
+    bench.card.start()
+    memory = bench.card._ring.fd
+    bench.run(1)
+    bench.card.close()
+    head = bench.card.head()
+    assert head > 0
+    assert bench.card.tail() == 0
+    assert len(bench.card.read(FrameIndex(0), head)) == 4 * head
+    assert bench.card.lost(FrameIndex(0), head) == []
+    assert bench.card.frame_at(bench.card.time_of(head)) == head
+    monkeypatch.undo()
+    del bench
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(memory)
 
 
 def test_silence_is_reported_within_two_seconds_and_mends_itself(flowing):

@@ -31,16 +31,12 @@ def frames_of(first, count):
 
 @pytest.fixture
 def ring():
-    made = Ring(RATE_HZ, CHANNELS, seconds=1)
-    yield made
-    made.close()
+    return Ring(RATE_HZ, CHANNELS, seconds=1)
 
 
 @pytest.fixture
 def writer(ring):
-    made = RingWriter(ring.fd)
-    yield made
-    made.close()
+    return RingWriter(ring.fd)
 
 
 def test_what_is_written_is_read(ring, writer):
@@ -152,7 +148,6 @@ def test_the_next_writer_goes_on_where_the_last_was_killed(ring, writer):
     second = RingWriter(ring.fd)
     second.append(frames_of(100, 20), MonoNs(0))
     assert ring.read(FrameIndex(0), 120) == frames_of(0, 120)
-    second.close()
 
 
 def test_a_loss_listed_by_a_writer_that_was_killed_before_the_silence_is_forgotten(ring, writer):
@@ -169,7 +164,6 @@ def test_a_loss_listed_by_a_writer_that_was_killed_before_the_silence_is_forgott
     [loss] = ring.lost(FrameIndex(0), 1000)
     assert (loss.first, loss.frames, loss.cause) == (100, 60, "card-lost")
     assert ring.lost_frames() == 60
-    second.close()
 
 
 def test_the_least_late_block_of_each_half_second_becomes_the_anchor(ring, writer):
@@ -238,8 +232,6 @@ def test_it_behaves_like_a_list(steps, first, count):
             ring.read(FrameIndex(first), count)
     silent = {frame for loss in ring.lost(FrameIndex(0), head) for frame in _range(loss)}
     assert silent == {frame for at, size in losses for frame in range(at, at + size)}
-    writer.close()
-    ring.close()
 
 
 def _range(loss):
