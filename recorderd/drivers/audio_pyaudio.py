@@ -223,7 +223,10 @@ class PyAudioCard:
             "cause": self._cause,
         }
         self._beats = self._ring.beats()
-        self._child = _Child(settings, self._ring.fd, now)
+        try:
+            self._child = _Child(settings, self._ring.fd, now)
+        except OSError as error:  # out of memory or processes, which may pass; others record on
+            self._lose(f"its process cannot be started: {error}", self._cause, now)
 
     def _hear(self, child: _Child, now: MonoNs) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from itertools import pairwise
@@ -194,6 +195,31 @@ def test_a_card_that_worked_again_is_tried_again_soon(monkeypatch):
     ended_at = bench.now
     bench.run(3, blocks=False)
     assert ended_at < bench.child.started_at < later(ended_at, ms(1500))
+    bench.card.close()
+
+
+def test_a_child_that_the_system_refuses_is_a_lost_card_and_tried_again(monkeypatch):
+    """Memory or processes have run out for a moment: the recorder of the other lines goes on."""
+    bench = Bench(monkeypatch)
+    make, refusals = audio_pyaudio._Child, iter(range(3))
+
+    def refused(*arguments):
+        if next(refusals, None) is not None:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return make(*arguments)
+
+    monkeypatch.setattr(audio_pyaudio, "_Child", refused)
+    bench.card.start()
+    assert bench.kinds() == [DriverLost]
+    assert "Cannot allocate memory" in bench.events[0].reason
+    play(bench)
+    assert answers(bench)[0].error
+    for _ in range(20):
+        bench.now = later(bench.now, ms(400))
+        bench.card.watch(bench.now)
+    bench.child.says.append(OPENED)
+    bench.run(1)
+    assert bench.kinds()[-1] is DriverReady
     bench.card.close()
 
 
