@@ -28,6 +28,10 @@ TAIL = RATE_HZ // 2
 LOST_MAX = 1 - HEARD_MIN
 """Where the card lost more of it, a notice that was heard could not be found: nobody can say."""
 
+ANSWERED_WITHIN = 3 * RATE_HZ
+"""How an announcement ended that the call's end stopped is told some time after that; the call waits
+two seconds for it (core/closings.py)."""
+
 KEPT = 64 * RATE_HZ
 """The longest clip takes a minute."""
 
@@ -48,6 +52,7 @@ class Verdicts:
         self._first = 0  # position of the first frame kept
         self._end = 0
         self._keeps = False
+        self._keeps_until = 0  # after the call's end
         self._waiting: list[PlayedNotice] = []
 
     def begin(self) -> None:
@@ -60,12 +65,14 @@ class Verdicts:
         self._waiting.append(played)
 
     def over(self) -> None:
-        """The call ended; what was asked is still answered."""
+        """The call ended; what was asked, or is in a moment, is still answered."""
         self._keeps = False
+        self._keeps_until = self._stream.position + ANSWERED_WITHIN
 
     def take(self, frames: NDArray[np.int16]) -> None:
         """The line's next frames."""
-        if not (self._keeps or self._waiting):
+        is_wanted = self._keeps or self._waiting or self._stream.position <= self._keeps_until
+        if not is_wanted:
             self._sound = []
             return
         if not self._sound:

@@ -17,8 +17,10 @@ from recorderd.dsp.line import LineEar
 from recorderd.listening import verdicts
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.runtime.workers import InlineWorker
+from recorderd.sim.audio import SimCard
 from recorderd.sim.devices import VirtualOffice
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.units import MonoNs
 
 ZONES = {"US": "America/New_York", "GB": "Europe/London", "JP": "Asia/Tokyo"}
 CONFIG = """
@@ -166,6 +168,23 @@ def _reversed(clip):
         clip.rate_hz,
         b"".join(v.to_bytes(2, "little", signed=True) for v in pcm),
     )
+
+
+@pytest.mark.parametrize("answered_after_s", [0, 0.5])
+def test_a_notice_that_the_caller_cut_short_is_looked_for(tmp_path, monkeypatch, answered_after_s):
+    """A real card tells how a clip ended up to half a second after it was stopped, when the call is over."""
+    stop = SimCard.stop_play
+
+    def later_on(card, call_id):
+        at = MonoNs(card._world.now() + round(answered_after_s * 1e9))
+        card._world.schedule(at, lambda: stop(card, call_id))
+
+    monkeypatch.setattr(SimCard, "stop_play", later_on)
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=0.9\n")
+    (record,) = day.records
+    assert not record["notice"]["completed"]
+    assert record["notice"]["heard"] is not None
+    assert 0.1 < record["notice"]["completeness"] < 0.9
 
 
 def test_ears_that_fail_cost_no_recording(tmp_path, monkeypatch):
