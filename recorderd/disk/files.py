@@ -68,17 +68,25 @@ def create(temp: Path, mode: int = 0o640) -> int:
     """
     discard(temp)
     descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    _give_to_owner(temp)
+    give_to_owner(temp)
     return descriptor
 
 
-def _give_to_owner(path: Path) -> None:
+def give_to_owner(path: Path) -> None:
     """What root makes belongs to whom its directory belongs to: the recorder must be able to read
     what a command of root's has written. Raises OSError."""
     if os.geteuid() == 0:
         own, parent = path.stat(), path.parent.stat()
         if (own.st_uid, own.st_gid) != (parent.st_uid, parent.st_gid):
             os.chown(path, parent.st_uid, parent.st_gid)
+
+
+def claim_database(path: Path) -> None:
+    """Let there be a file for SQLite, which would make it for whoever runs: a database that root has
+    made is one that the recorder cannot write. Raises StoreError."""
+    with guarded(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+        give_to_owner(path)
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -173,7 +181,7 @@ def make_directory(path: Path, root: Path) -> None:
                 if level not in _UNSYNCED:
                     continue
             else:
-                _give_to_owner(level)
+                give_to_owner(level)
         _UNSYNCED.add(level)
         fsync_directory(level.parent)
         _UNSYNCED.discard(level)

@@ -90,6 +90,8 @@ class _Plain:
 
     def pack(self, work: Path, part: Path) -> None:
         assert work == part, "a plain file is made in its place"
+        with files.guarded(part):
+            files.give_to_owner(part)  # a library has made it
         files.sync_file(part)
 
     @contextmanager

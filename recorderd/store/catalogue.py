@@ -351,8 +351,7 @@ def _connect_read_only(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _connect_to_write(path: Path) -> sqlite3.Connection:
-    with files.guarded(path.parent):
-        path.parent.stat()  # SQLite would only say that it is "unable to open database file"
+    files.claim_database(path)
     connection = sqlite3.connect(path, timeout=BUSY_S)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

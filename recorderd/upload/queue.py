@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recorderd.core.chain import GENESIS, Head
+from recorderd.disk import files
 from recorderd.errors import StoreError
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Queue:
     # ------------------------------------------------------------ the file
 
     def _open(self) -> sqlite3.Connection:
+        files.claim_database(self._path)
         database = sqlite3.connect(self._path, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode = WAL")

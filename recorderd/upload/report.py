@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd import __version__
 from recorderd.core.chain import utc
+from recorderd.disk import files
 from recorderd.errors import StoreError
 from recorderd.runtime.statusfile import UPLOAD, recorder_status
 from recorderd.units import iso
@@ -87,6 +88,7 @@ def write_report(directory: Path, report: Report, now: WallNs) -> None:
     part = path.with_name(f".{UPLOAD}.part")
     try:
         part.write_text(json.dumps(report.as_json(now), ensure_ascii=False), "utf-8")
+        files.give_to_owner(part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
