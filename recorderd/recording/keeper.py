@@ -23,6 +23,7 @@ from recorderd.store.boxtime import save_age
 from recorderd.store.catalogue import DamagedError, box_time_of
 from recorderd.store.erasing import Sentence, begun, erase, finish, sound_bytes
 from recorderd.store.holds import is_held
+from recorderd.store.names import without_number
 from recorderd.store.receipts import is_confirmed
 from recorderd.store.recovery import finish_call
 from recorderd.units import MB, NS_PER_S, iso, later, to_datetime
@@ -303,7 +304,7 @@ class Keeper:
         except DamagedError:
             raise
         except StoreError as error:
-            self._refused = self._refused or str(error)
+            self._refused = self._refused or without_number(str(error))
             self._look_at = min(self._look_at, later(self._reading.mono, MEASURE_EVERY_NS))
 
     def _judged(self, page: list[Entry]) -> list[KeptCall]:

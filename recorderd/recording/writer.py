@@ -238,7 +238,7 @@ class Writer:
     def _failed(self, job: Job, error: StoreError, now: MonoNs) -> None:
         """Told once a spell: the control thread has it logged and shown."""
         if job.retry_at is None:
-            reason = without_number(str(error), job.record)
+            reason = without_number(str(error))
             self._post(WriteFailed(now, job.record.line, job.record.id, reason))
             self._books.ledger.append("write-failed", call=job.record.id, reason=reason)
         job.retry_at = later(now, RETRY_NS)

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 NUMBER_CHARS_MAX = 32
 LINE_CHARS_MAX = 40  # three bytes each at the most, in a file name of at most 255 bytes
 
+STAR = "x"
+"""Stands for the key `*`, which Windows and the FAT of a USB stick take in no file name."""
+
 _SHORT_DIRECTION = {"inbound": "in", "outbound": "out", "unknown": "unk"}
 _SEGMENT = re.compile(r"_(\d{3,})\.(?:(?:flac|wav)(?:\.age)?|tar)$")
+_NUMBER = re.compile(r"_[^_/]+_(\d{3,}\.(?:flac|wav|tar))")
 
 
 def call_folder(record: CallRecord, zone: tzinfo) -> str:
@@ -53,15 +57,14 @@ def _number_in_name(record: CallRecord) -> str:
         return "sealed"
     number = re.sub(r"[^0-9+*#A-Za-z]", "", other_party(record) or "")[:NUMBER_CHARS_MAX]
     if number:
-        return number
+        return number.replace("*", STAR)
     absence = record.caller.absence if record.caller else None
     return "private" if absence == "private" else "unknown"
 
 
-def without_number(text: str, record: CallRecord) -> str:
-    """A message about a call's files, for a log or a ledger, which hold no number."""
-    number = _number_in_name(record)
-    return text.replace(f"_{number}_", "_…_")
+def without_number(text: str) -> str:
+    """A message about a call's files, for a log, a ledger or an alarm, which hold no number."""
+    return _NUMBER.sub(r"_…_\1", text)
 
 
 def other_party(record: CallRecord) -> str | None:

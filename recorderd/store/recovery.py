@@ -119,8 +119,9 @@ class _Recovery:
         return self._report
 
     def _problem(self, error: StoreError) -> None:
-        log.error("%s", error)
-        self._report.problems.append(str(error))
+        text = without_number(str(error))
+        log.error("%s", text)
+        self._report.problems.append(text)
 
     def _set_aside(self, path: Path) -> None:
         log.warning("%s: moved to quarantine", path)
@@ -156,7 +157,7 @@ class _Recovery:
         except DamagedError:
             raise
         except StoreError as error:
-            raise StoreError(without_number(str(error), draft.record)) from error
+            raise StoreError(without_number(str(error))) from error
 
     def _finish_draft(self, draft: Draft, journals: Sequence[JournalInfo]) -> Iterator[None]:
         call_id, folder = draft.record.id, self._directory / draft.folder

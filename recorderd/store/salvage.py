@@ -11,7 +11,7 @@ from recorderd.events import Caller
 from recorderd.media.codec import describe
 from recorderd.media.tags import read_tags
 from recorderd.store.drafts import Draft
-from recorderd.store.names import sealed_segments
+from recorderd.store.names import STAR, sealed_segments
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs, frames_to_ns
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _record(
     call_id: str, name: re.Match[str], reading: ClockReading, tags: dict[str, str]
 ) -> CallRecord:
     direction = _DIRECTIONS[name["direction"]]
-    number = None if name["number"] in {"private", "unknown"} else name["number"]
+    known = name["number"] not in {"private", "unknown"}
+    number = name["number"].replace(STAR, "*") if known else None
     absence: Absence | None = "private" if name["number"] == "private" else None
     caller = None
     if direction != "outbound" and (number or absence):

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from recorderd.archive.deposit import deposit
 from recorderd.errors import ArchiveError, RefusedError, StoreError, TryAgainError
+from recorderd.store.names import without_number
 from recorderd.store.receipts import Receipt
 from recorderd.upload.parcel import pack_parcel
 
@@ -72,7 +73,10 @@ class Carrier:
 
     def carry(self, call: Waiting) -> Carried:
         """Bring a call to the archive. Raises ArchiveError, StoreError, and Stopped."""
-        parcel = pack_parcel(self._directory, call, self._zone, self._site)
+        try:
+            parcel = pack_parcel(self._directory, call, self._zone, self._site)
+        except StoreError as error:
+            raise StoreError(without_number(str(error))) from None
         target = self._target()
         held = {piece.name: self._carry(target, call, piece) for piece in parcel.pieces}
         return Carried(parcel, held, target.name)

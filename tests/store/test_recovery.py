@@ -223,6 +223,31 @@ def test_a_lost_record_of_a_filed_call_is_made_again(folder, file_format):
     assert office.frames() == expected(8 * RATE, round(9.5 * RATE))
 
 
+def test_a_lost_record_that_cannot_be_made_again_is_told_without_the_number(folder, caplog):
+    office = Office(folder)
+    office.whole_call(10.0, 17.5, record=a_record(caller=CALLER))
+    place, _ = office.call()
+    (place / "call.json").unlink()
+    first = min(place.glob("*.flac"))
+    assert "_0312345678_" in first.name
+    first.write_bytes(b"no sound at all")
+    report = office.recover()
+    assert "0312345678" not in caplog.text + "".join(report.problems)
+    assert "_front_in_…_000.flac" in report.problems[0]
+
+
+def test_a_star_is_in_no_name_that_goes_to_windows_and_comes_back(folder):
+    """Windows and USB sticks (FAT) take no file with a star in its name."""
+    office = Office(folder)
+    office.whole_call(10.0, 13.0, record=a_record(direction="outbound", dialled="*31#0123"))
+    place, record = office.call()
+    assert [each["file"].split("_")[-2] for each in record["segments"]] == ["x31#0123"]
+    assert record["dialled"] == "*31#0123"
+    (place / "call.json").unlink()
+    office.recover()
+    assert office.call()[1]["dialled"] == "*31#0123"
+
+
 @both
 def test_a_call_of_which_nothing_was_kept_is_told(folder, is_sealed):
     office = Office(folder, is_sealed=is_sealed)
