@@ -182,9 +182,11 @@ class Queue:
         return (rows[0][0], bytes(rows[0][1])) if rows else None
 
     def batch_done(self, key: str) -> None:
-        """The archive has it."""
+        """The archive has it. The numbers in it leave the database's log, too: their calls may be
+        erased at any time."""
         with self._transaction():
             self._database.execute("DELETE FROM batch WHERE key = ?", (key,))
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # ------------------------------------------------------------ what else is known
 
@@ -211,6 +213,7 @@ class Queue:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA secure_delete = ON")
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -229,12 +229,15 @@ def test_a_file_that_is_not_what_was_recorded_is_called_so(make_box):
     assert not (folder / "receipt.json").exists()
 
 
-def test_a_file_that_is_missing_is_called_so(make_box):
+def test_a_file_that_is_missing_is_called_so_without_the_number_in_its_name(make_box, caplog):
     box = make_box(1)
     (folder,) = box.folders()
     min(folder.glob("*.flac")).unlink()
     report = box.upload()
     assert report.queue.parked == 1
+    assert "_front_in_…_000.flac: No such file" in report.queue.reasons[0]
+    assert NUMBER not in caplog.text + report.queue.reasons[0]
+    assert box.where_number_is("upload.json") == []
     assert not box.store.keys("call.json")
 
 
@@ -292,6 +295,26 @@ def test_an_erased_call_leaves_its_text_record_in_the_archive(make_box):
     )
     assert newest["erased_at"].startswith("2027-05-23")
     assert (newest["number"], newest["name"], newest["keys"]) == (None, None, [])
+
+
+def test_of_an_erased_call_no_number_is_left_in_the_queue_of_a_running_uploader(make_box):
+    box = make_box(3)
+    with box.uploader() as uploader:
+        for _ in range(4):
+            uploader.step()
+            box.clock.now_s += 1000  # its rows go in batches
+        for folder in box.folders():
+            box.erase(folder)
+        for _ in range(4):
+            uploader.step()
+            box.clock.now_s += 1000
+        assert box.where_number_is("uploads.sqlite*") == []
+        packed = [
+            path
+            for path in box.directory.glob("uploads.sqlite*")
+            if b"\x1f\x8b\x08" in path.read_bytes()
+        ]
+        assert packed == []
 
 
 def test_a_call_that_is_erased_while_it_is_carried_gets_no_receipt(make_box):
