@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recorderd.disk import files
-from recorderd.disk.layout import ARCHIVED, ERASED, RECORD, VAULT
+from recorderd.disk.layout import ARCHIVED, ERASED, RECORD
 from recorderd.errors import LedgerError, StoreError
 from recorderd.evidence import layout, zipform
 from recorderd.evidence.part import desk_entries, device_pem, ledger_part
@@ -28,12 +28,13 @@ from recorderd.evidence.report import CallReport, report_page
 from recorderd.evidence.sound import first_frame_at, is_sealed, opened
 from recorderd.evidence.waveform import Waveform
 from recorderd.media import bwf
+from recorderd.seal.vault import wrapped_key
 from recorderd.store.ledger import open_desk
 from recorderd.store.records import read_original, read_record
 from recorderd.store.signing import fingerprint_of, load_device_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from recorderd.evidence.part import LedgerPart
@@ -83,6 +84,8 @@ def export(
         with _discarded_on_failure(finished):
             _sync_tree(finished)
             with open_desk(request.directory, request.site, read_clock) as desk:
+                _refuse_existing(target)  # by another export, which had the ledger before
+                _refuse_erased(request.folders)
                 calls = [folder.name for folder in request.folders]
                 desk.append(
                     "exported",
@@ -91,8 +94,8 @@ def export(
                     manifest_sha256=digest,
                     sealed_opened=sealed_opened,
                 )
-            _refuse_existing(target)
-            files.rename_durable(finished, target)
+                desk.sign()
+                files.rename_durable(finished, target)
     return digest
 
 
@@ -176,7 +179,12 @@ def _write_calls(temp: Path, request: Request, tell: Callable[[int], None]) -> i
     several = len(request.folders) > 1
     for folder in request.folders:
         place = temp / folder.name if several else temp
-        parts[folder.name if several else ""] = _CallWriter(request, pem, folder, place).run(tell)
+        try:
+            part = _CallWriter(request, pem, folder, place).run(tell)
+        except StoreError:
+            _refuse_erased([folder])  # just now
+            raise
+        parts[folder.name if several else ""] = part
         sealed += (place / layout.KEY).exists()
     _write(temp / layout.DEVICE, pem.encode("ascii"))
     _write(temp / layout.README, readme_text(parts, pem, has_sealed=sealed > 0).encode())
@@ -236,9 +244,7 @@ class _CallWriter:
 
     def _copy_key(self) -> None:
         """The key of a sealed call, which only a supervisor can open."""
-        source = self._request.directory / VAULT / f"{self._source.name}.age"
-        with files.guarded(source), source.open("rb") as file:
-            _write(self._place / layout.KEY, file.read(layout.KEY_BYTES_MAX))
+        _write(self._place / layout.KEY, wrapped_key(self._request.directory, self._source.name))
 
     def _names(self) -> list[str]:
         with files.guarded(self._source):
@@ -326,10 +332,15 @@ class _CallWriter:
         _write(self._place / layout.REPORT, report_page(report).encode())
 
 
+def _refuse_erased(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if (folder / ERASED).exists():
+            raise StoreError(f"call {folder.name}: erased; `recorderd show` has what is left of it")
+
+
 def _refuse_without_sound(folder: Path) -> None:
     """Of these there is no recording here to hand out."""
-    if (folder / ERASED).exists():
-        raise StoreError(f"call {folder.name}: erased; `recorderd show` has what is left of it")
+    _refuse_erased([folder])
     if (folder / ARCHIVED).exists():
         raise StoreError(f"call {folder.name}: its sound is in the archive only; export it there")
 

@@ -29,7 +29,6 @@ STAMPED = "ledger/timestamp.txt"
 
 AMENDMENT = re.compile(r"amend-\d{4}\.json")
 
-KEY_BYTES_MAX = 65_536
 NAME_CHARS_MAX = 512
 MANIFEST_BYTES_MAX = 64 << 20
 _HASHED = re.compile(r"([0-9a-f]{64})  ([^\x00-\x1f\x7f\\]+)\n")

@@ -91,12 +91,13 @@ def destroy_key(directory: Path, call_id: str) -> None:
     if not path.parent.is_dir():
         return
     with locked_vault(directory):
-        try:
-            if path.exists():
-                _overwrite(path)
-        finally:
-            # Also where the disk refused that: synced again it would say that all is well.
-            files.remove_durable(path)
+        for each in (files.part_path(path), path):  # the first one of a rewrap that was broken off
+            try:
+                if each.exists():
+                    _overwrite(each)
+            finally:
+                # Also where the disk refused that: synced again it would say that all is well.
+                files.remove_durable(each)
 
 
 def _overwrite(path: Path) -> None:
@@ -107,6 +108,18 @@ def _overwrite(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def wrapped_key(directory: Path, call_id: str) -> bytes:
+    """A call's key as the vault has it, for the supervisors. Raises StoreError.
+
+    A file that is just being replaced or destroyed is overwritten with zeros while it is open.
+    """
+    path = directory / key_name(call_id)
+    if not path.exists():
+        raise StoreError(f"{path}: not there: the key was destroyed, and nobody can open this call")
+    with locked_vault(directory):
+        return _read(path)
 
 
 def rewrap_key(directory: Path, path: Path, identities: Identities, to: Recipients) -> bool:
@@ -147,10 +160,9 @@ def opened_key(directory: Path, call_id: str, identities: Identities) -> Opener:
     from recorderd.seal.openedkey import OpenedKey  # noqa: PLC0415  (pyrage, only where it is used)
 
     path = directory / key_name(call_id)
-    if not path.exists():
-        raise StoreError(f"{path}: not there: the key was destroyed, and nobody can open this call")
+    wrapped = wrapped_key(directory, call_id)
     try:
-        return OpenedKey(_decrypted(path, identities).decode("ascii").strip())
+        return OpenedKey(identities.decrypt(wrapped).decode("ascii").strip())
     except ValueError as error:
         message = f"{path}: this identity does not open it ({error}); use another supervisor's"
         raise StoreError(message) from error
@@ -181,6 +193,9 @@ def with_party(record: dict[str, Any], opener: Opener) -> dict[str, Any]:
 
 
 def _decrypted(path: Path, identities: Identities) -> bytes:
+    return identities.decrypt(_read(path))
+
+
+def _read(path: Path) -> bytes:
     with files.guarded(path), path.open("rb") as file:
-        data = file.read(KEY_BYTES_MAX)
-    return identities.decrypt(data)
+        return file.read(KEY_BYTES_MAX)

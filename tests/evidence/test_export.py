@@ -9,6 +9,7 @@ import os
 import subprocess
 import zipfile
 from array import array
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
@@ -21,6 +22,7 @@ from recorderd.evidence.bundlecheck import verify_bundle
 from recorderd.evidence.storecheck import verify_store
 from recorderd.media import bwf
 from recorderd.media.wav import read_wav
+from recorderd.store.erasing import Sentence, erase
 from recorderd.store.ledger import chain_lines
 from tests.evidence.stores import files_of
 from tests.store.calls import KEY, RATE
@@ -179,6 +181,28 @@ def test_nothing_is_written_over(store, top):
         store.exported("1a", store.directory / "calls/b")
 
 
+@pytest.mark.parametrize("name", ["b", "b.zip"])
+def test_of_two_exports_to_one_place_the_second_is_refused(store, top, name):
+    """The first one is done when the second waits for the ledger."""
+    real = export_module.open_desk
+
+    @contextmanager
+    def after_another(*arguments):
+        with patch.object(export_module, "open_desk", real):
+            store.exported("1a", top / name)
+        with real(*arguments) as opened:
+            yield opened
+
+    with (
+        patch.object(export_module, "open_desk", after_another),
+        pytest.raises(StoreError, match="exists already"),
+    ):
+        store.exported("3c", top / name)
+    assert verify_bundle(top / name, KEY.fingerprint).checkpoints
+    last = [entry for entry in desk(store) if entry.kind == "exported"][-1]
+    assert last.data["calls"] == ["1a"], "what was not handed out is not in the ledger"
+
+
 def test_what_was_altered_is_not_handed_out(store, top):
     segment = next(store.folder("1a").glob("*.flac"))
     segment.write_bytes(segment.read_bytes()[:-1] + b"x")
@@ -192,6 +216,28 @@ def test_what_was_altered_is_not_handed_out(store, top):
     with pytest.raises(LedgerError, match="knows of no such file"):
         store.exported("6f", top / "b")
     assert not leftovers(top)
+
+
+@pytest.mark.parametrize("step", ["ledger_part", "report_page"])
+def test_a_call_that_is_erased_meanwhile_is_not_handed_out(store, top, step):
+    """Its files go one by one while they are copied, or all of them when they are."""
+    real = getattr(export_module, step)
+
+    def erase_first(*arguments):
+        found = real(*arguments)
+        sentence = Sentence("age", 180, "2027-06-01T00:00:00+09:00", 20_000_000)
+        for _ in erase(store.directory, store.folder("3c"), store.office.books, sentence):
+            pass
+        return found
+
+    count = len(desk(store))
+    with (
+        patch.object(export_module, step, erase_first),
+        pytest.raises(StoreError, match="call 3c: erased; `recorderd show` has"),
+    ):
+        store.exported("3c", top / "b")
+    assert not leftovers(top)
+    assert len(desk(store)) == count
 
 
 def test_a_call_that_is_not_signed_yet_says_so(store, top):

@@ -87,6 +87,33 @@ def test_a_destroyed_key_leaves_nothing_in_its_file(folder):
     destroy_key(folder, "one")
 
 
+def test_a_destroyed_key_is_not_left_in_a_rewrapping_that_was_broken_off(folder):
+    """Whoever interrupts `recorderd rewrap` leaves a temporary file; the next start is months away."""
+    kept(folder)
+    part = files.part_path(folder / key_name("one"))
+    part.write_bytes(to(NEW).encrypt(CALL[0].encode()))
+    os.link(part, folder / "the-same-disk-blocks")
+    destroy_key(folder, "one")
+    assert list((folder / "vault").iterdir()) == []
+    assert not (folder / "the-same-disk-blocks").read_bytes().strip(b"\0")
+
+
+def test_a_key_is_not_read_while_it_is_overwritten(folder):
+    sealed = kept(folder)
+    opened = []
+    descriptor = os.open(folder / "vault", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    reader = threading.Thread(
+        target=lambda: opened.append(opened_key(folder, "one", holder(OLD)).open(sealed))
+    )
+    reader.start()
+    reader.join(0.2)
+    assert reader.is_alive()
+    os.close(descriptor)
+    reader.join(10)
+    assert opened == [b"the first word"]
+
+
 def test_destroying_where_nothing_was_ever_sealed(folder):
     destroy_key(folder, "one")
     assert not list(folder.iterdir())
