@@ -38,6 +38,9 @@ BATCH_BYTES_MAX = 64 << 20
 AHEAD_MAX = timedelta(days=1)
 """A call may be of tomorrow where its office is, and a clock some hours wrong; not more."""
 
+YEAR_MIN, YEAR_MAX = 1970, 9000
+"""A clock that was never set begins in 1970, and with the last years nobody can reckon."""
+
 KEYS_MAX = 64
 """A call has two numbers at most, each with a few keys."""
 
@@ -211,6 +214,7 @@ def _check_times(row: Row, now: datetime) -> None:
         raise BadError("started_utc and started_at are not the same moment")
     if not math.isfinite(started.timestamp()) or started - now.astimezone(UTC) > AHEAD_MAX:
         raise BadError(f"it began in the future ({row['started_utc']})", _MEND_CLOCK)
-    # A clock that was set later moves the times of a call (an amendment), and not its date.
-    if row["revision"] == 0 and abs(started.date() - day) > timedelta(days=1):
-        raise BadError(f"it began on {started.date()}, and its date is {day}", _MEND_CLOCK)
+    # The date is of the folder, by the clock as it was at first: one that is set in mid-call, or later,
+    # moves the times alone.
+    if not YEAR_MIN <= day.year <= YEAR_MAX:
+        raise BadError(f"its date is out of range ({day})")

@@ -70,7 +70,6 @@ def test_a_batch_that_unpacks_without_end(top, monkeypatch):
     [
         (a_row(site="kobe"), "of the site 'kobe'"),
         (a_row(started="2026-07-11T10:00:00.000+09:00"), "of the date '2026-07-11'"),
-        ({**a_row(started="2026-07-13T10:00:00.000+09:00"), "date": DAY}, "it began on 2026-07-13"),
         ({**a_row(), "form": 2}, "its form is 2"),
         ({**a_row(), "revision": True}, "revision is bool"),
         ({**a_row(), "revision": -1}, "revision is out of range"),
@@ -94,6 +93,25 @@ def test_a_batch_that_unpacks_without_end(top, monkeypatch):
 )
 def test_a_row_that_is_none(top, row, reason):
     assert reason in problem_of(top, pack([row])).reason
+
+
+@pytest.mark.parametrize("date", ["1970-01-01", "2026-07-07", "2036-01-01"])
+def test_the_clock_may_have_been_set_in_mid_call(top, date):
+    """Its folder, and so its date, is of before; when it began is said by the right clock."""
+    row = {**a_row(started="2026-07-10T10:00:00.000+09:00"), "date": date}
+    assert checked(json.dumps(row).encode(), "osaka", date, NOW)["date"] == date
+
+
+@pytest.mark.parametrize("date", ["9999-12-31", "0001-01-01", "1969-12-31"])
+def test_a_date_with_which_nobody_can_reckon_stops_nothing(top, date):
+    place = place_of(top)
+    strange = {**a_row("strange"), "revision": 1, "date": date}
+    for name in ("00-000001", "00-000002"):
+        land(place.target, [{**strange, "call": f"strange-{name}"}], name)
+        land(place.target, [a_row(name)], name)
+        report = compact(place, now=now)
+    assert {"its date is out of range" in problem.reason for problem in report.problems} == {True}
+    assert len(search(place, Question(), now=now).calls) == 2
 
 
 def test_a_call_from_the_future(top):
