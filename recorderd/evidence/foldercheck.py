@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 1 << 18
 
+OFFSET = timedelta(hours=1)
+"""By which summer time, or a time long ago (Britain's in 1970), differs from the record's."""
+
 
 class FolderCheck:
     """Judges folders one after the other; `decodes`: the sound is decoded too, which takes long."""
@@ -227,7 +230,8 @@ class FolderCheck:
 def days_of(record: dict[str, Any], entered: Entered) -> set[str]:
     """The days under which a call's folder may lie, as folders are named.
 
-    The folder is named at the beginning; a clock that was set in mid-call moves `started_at` alone.
+    The folder is named at the beginning; a clock that was set in mid-call moves `started_at` alone,
+    perhaps to the other side of a change to summer time.
     """
     try:
         started = datetime.fromisoformat(record["started_at"])
@@ -236,7 +240,8 @@ def days_of(record: dict[str, Any], entered: Entered) -> set[str]:
         for at in (entered.opened_at, entered.closed_at):
             if at is not None:
                 local = datetime.fromisoformat(at).astimezone(started.tzinfo)
-                days |= {local.date(), (local - lasted).date()}
+                for moment in (local, local - lasted):
+                    days |= {(moment + shift).date() for shift in (-OFFSET, timedelta(), OFFSET)}
     except (KeyError, TypeError, ValueError, OverflowError):
         return set()
     return {f"{day:%Y/%m/%d}" for day in days}

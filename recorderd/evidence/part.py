@@ -103,10 +103,10 @@ def _entries_in(path: Path, start: int, end: int | None, call_id: str) -> list[E
         data = path.read_bytes()
     if mark not in data:
         return []
-    lines = data.splitlines()[: None if end is None else end - start]
+    lines = data.splitlines(keepends=True)[: None if end is None else end - start]
     found = []
     for line in lines:
-        if mark in line:
+        if mark in line and is_line(line):  # one that is being written, or torn, says nothing
             entry = chain.parse_line(line)
             if is_about(entry, call_id):
                 found.append(entry)

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import threading
+from datetime import datetime
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +17,8 @@ from recorderd.core import chain
 from recorderd.errors import StoreError
 from recorderd.evidence import storecheck
 from recorderd.evidence.bundlecheck import verify_bundle
+from recorderd.evidence.callcheck import Entered
+from recorderd.evidence.foldercheck import days_of
 from recorderd.evidence.storecheck import read_checkpoint, verify_call, verify_store
 from recorderd.store.ledger import chain_lines, open_desk
 from recorderd.store.signing import DeviceKey
@@ -111,6 +115,32 @@ def test_a_call_under_another_day_is_told(store):
     (store.directory / "calls/2026/11/22").mkdir()
     shutil.move(store.folder("6f"), store.directory / "calls/2026/11/22/6f")
     assert "lies under 2026/11/22" in only_altered(judged(store))
+
+
+@pytest.mark.parametrize(
+    ("zone", "opened"),
+    [
+        ("Europe/London", "1970-01-01T23:30:00.000+00:00"),  # +01:00 all that year
+        ("Europe/Berlin", "2026-07-15T22:30:00.000+00:00"),
+        ("Australia/Lord_Howe", "2026-07-15T13:15:00.000+00:00"),
+    ],
+)
+def test_a_clock_that_is_set_in_mid_call_across_summer_time_accuses_nobody(zone, opened):
+    began = datetime.fromisoformat(opened).astimezone(ZoneInfo(zone))
+    right = datetime.fromisoformat("2026-12-24T10:00:00+00:00").astimezone(ZoneInfo(zone))
+    record = {"started_at": right.isoformat(timespec="milliseconds"), "duration_s": 60.0}
+    entered = Entered(opened_at=opened, closed_at="2026-12-24T10:01:00.000+00:00")
+    assert f"{began:%Y/%m/%d}" in days_of(record, entered)
+
+
+def test_a_line_that_a_power_cut_has_torn_accuses_no_call(store, top):
+    """The card in another computer, before the recorder has started again."""
+    newest = max((store.directory / "ledger/recorder").iterdir())
+    line = b'{"seq":99,"prev":"00","kind":"record-amended","data":{"call":"6f","file"'
+    newest.write_bytes(newest.read_bytes() + line)
+    assert judged(store).is_proven
+    assert verify_call(store.directory, store.folder("6f"), KEY.fingerprint).is_proven
+    assert verify_bundle(store.exported("6f", top / "b"), KEY.fingerprint).is_proven
 
 
 def test_a_hold_that_was_taken_away_is_missing(store):
