@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import os
+import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
     from pathlib import Path
+    from types import FrameType
 
     from recorderd.config.values import Config
     from recorderd.daemon import Devices
@@ -43,6 +48,10 @@ if TYPE_CHECKING:
 def doctor(options: argparse.Namespace) -> int:
     """Exit 0 where nothing was found, 1 where something was or the walk was ended."""
     config = load(find_config(options.config))
+    if options.unattended and options.sheet is not None:
+        raise UsageError(
+            "--sheet goes with the walk; what --unattended finds is in recorderd status"
+        )
     if options.unattended:
         return _look(config, as_json=options.json)
     if options.json:
@@ -69,30 +78,73 @@ def _look(config: Config, *, as_json: bool) -> int:
 
 
 def _walk(config: Config, sheet: Path | None) -> int:
-    if sheet is not None and not sheet.parent.is_dir():
-        raise UsageError(f"--sheet: there is no folder {sheet.parent}")
+    if sheet is not None:
+        _check_sheet(sheet)
+    # What drivers log is among the findings, and would fall between two questions.
+    logging.getLogger().addHandler(logging.NullHandler())
     person = Terminal(Console(highlight=False))
     if (taken := _why_taken(config)) is not None:
         person.say(
             f"{sentence(taken)} While the recorder runs it has the devices; for the whole walk: systemctl "
             "stop recorderd. Without devices, this is what there is to see:"
         )
+        if sheet is not None:
+            person.say(f"(The sheet {sheet} is not written: it is of a whole walk.)")
         return _look(config, as_json=False) or 1
     box = _box(config)
     try:
-        with _surroundings(config) as (devices, hands):
+        with _ending_by_signal(), _surroundings(config) as (devices, hands):
             helpers = Helpers(person, hands, box, lambda: _offered(config), open_target)
             visit = commission(config, devices, helpers)
     except KeyboardInterrupt:
-        person.say("\nEnded. The configuration is as it was.")
+        with suppress(OSError):  # the terminal may be what ended it
+            person.say(f"\nEnded. {_how_it_is(config)}")
         return 1
     _summarise(visit, person)
     if sheet is not None:
         files.write_durable(sheet, sheet_page(visit, _facts(config, box)).encode())
         person.say(f"The acceptance sheet is {sheet}.")
     if config.simulation is None:
-        person.say("Start the recorder again: systemctl start recorderd")
+        person.say(START)
     return 1 if visit.findings else 0
+
+
+START = "Start the recorder again: systemctl start recorderd"
+
+
+def _check_sheet(sheet: Path) -> None:
+    """Before the walk: nobody wants to walk it again for a sheet that could not be written."""
+    if not sheet.parent.is_dir():
+        raise UsageError(f"--sheet: there is no folder {sheet.parent}")
+    if sheet.is_dir():
+        raise UsageError(f"--sheet: {sheet} is a folder; name a file in it: {sheet / 'sheet.html'}")
+    if not os.access(sheet.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--sheet: {sheet.parent} cannot be written to; name another folder")
+
+
+@contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """A connection that is lost, and SIGTERM, end the walk as Ctrl-C does, with all put back."""
+    numbers = (signal.SIGHUP, signal.SIGTERM)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _how_it_is(config: Config) -> str:
+    """Of the configuration, after an interrupt that may have come as it was written."""
+    with suppress(OSError):
+        if hashlib.sha256(config.path.read_bytes()).hexdigest() != config.sha256:
+            return f"{config.path} is not what it was at the start: see recorderd check."
+    again = "" if config.simulation is not None else f" {START}"
+    return f"The configuration is as it was.{again}"
 
 
 def _why_taken(config: Config) -> str | None:
@@ -219,6 +271,7 @@ class Terminal:
             answer = self.ask(f"{question} [{choices}]").strip().lower()
             if answer in {"", "y", "yes", "n", "no"}:
                 return answer[:1] == "y" if answer else default
+            self.say("Please answer y or n, or press Enter for the one in capitals.")
 
     @staticmethod
     def _read() -> str:

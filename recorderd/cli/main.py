@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ EXIT_CONFIG = 78
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _forgive_encodings()
     parser = build_parser()
     options = parser.parse_args(arguments)
     # Each command's code is imported when it runs: `recorderd calls` opens no sound library.
@@ -43,6 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return EXIT_FAILED
+
+
+def _forgive_encodings() -> None:
+    """What a terminal's encoding has no sign for, or none of ours knows, is a question mark: a name
+    in Japanese or a slip of the keyboard must not end a command in its middle."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def build_parser() -> argparse.ArgumentParser:

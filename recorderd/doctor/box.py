@@ -47,7 +47,8 @@ class RealBox:
             sync_s = [_timed(probe, os.urandom(block_bytes)) for _ in range(TRIES)]
             bulk_s = _timed(probe, os.urandom(BULK_BYTES))
         finally:
-            files.discard(probe)
+            for left in (probe, files.part_path(probe)):  # the latter where Ctrl-C came in between
+                files.discard(left)
         with files.guarded(directory):
             free_mb = shutil.disk_usage(directory).free // MB
         worn, is_failing = self._wear(directory)

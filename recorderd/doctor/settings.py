@@ -124,7 +124,8 @@ def write_settings(path: Path, before: str, after: str) -> Path:
         _write(backup, before, like=path)
         files.rename_durable(trial, path)
     finally:
-        files.discard(trial)
+        for left in (trial, files.part_path(trial), files.part_path(backup)):
+            files.discard(left)
     return backup
 
 
