@@ -24,6 +24,9 @@ CREDENTIAL = "archive"
 
 FILE_BYTES_MAX = 1 << 16
 
+STORE = Path("/etc/credstore/recorderd.archive")
+"""What systemd gives the units: for root, who runs a command by hand."""
+
 _FORM = (
     "it must have the line [default], and below it aws_access_key_id = … and "
     "aws_secret_access_key = …, as the AWS tools write it"
@@ -63,8 +66,8 @@ def credential_path(archive: Archive) -> Path | None:
     if archive.credentials is not None:
         return archive.credentials
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder) / CREDENTIAL if folder else None
-    return path if path is not None and path.exists() else None
+    path = Path(folder) / CREDENTIAL if folder else STORE
+    return path if os.access(path, os.F_OK) else None
 
 
 def read_secret(path: Path) -> bytes:

@@ -55,6 +55,15 @@ def test_a_file_then_systemd_then_the_variables(path, monkeypatch):
     assert s3_keys(replace(archive, credentials=other)) == Keys("AK4", SECRET)
 
 
+def test_root_takes_by_hand_what_systemd_gives_the_units(path, monkeypatch):
+    """Else commissioning would call an archive wrong that the uploader can use."""
+    monkeypatch.setattr("recorderd.archive.credentials.STORE", path)
+    assert s3_keys(archive_of("s3://b")) == Keys("AK1", SECRET)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(path.parent / "none"))
+    with pytest.raises(RefusedError):
+        s3_keys(archive_of("s3://b"))
+
+
 def test_a_changed_file_is_read_anew(path):
     archive = archive_of("s3://b", credentials=path)
     assert s3_keys(archive).access_key == "AK1"
