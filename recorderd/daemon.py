@@ -254,6 +254,8 @@ class Daemon:
         lines = [line for line in config.lines if line.name in wanted]
         new_cards = self._make_cards(config)
         self.status.set_lines(card_users(config), [line.name for line in config.lines])
+        for line in lines:
+            self.status.begin_anew(line.name)
         units = {line.name: self._make_unit(config, line) for line in lines}
         self._actors.lines.update(units)
         self._sound |= {line.name: (units[line.name].capture, line.audio) for line in lines}
@@ -355,6 +357,8 @@ class Daemon:
         for line in config.lines:
             settings = self._line_settings(config, line)
             self._actors.lines[line.name].station.calls.settings = settings
+            if line.announcement is None:
+                self.status.expect_no_notice(line.name)
         log.info("configuration taken: %s (%d cards)", config.path, len(cards_before))
         self.status.extra["config_sha256"] = config.sha256
         self._writer.submit(LedgerNote("config-taken", {"config_sha256": config.sha256}))

@@ -81,6 +81,8 @@ def check_can_be_taken(old: Config, new: Config) -> None:
     problems = []
     if new.storage.directory != old.storage.directory:
         problems.append(f"{new.path}: storage.directory: it needs a restart to change")
+    if new.site.time_zone != old.site.time_zone:
+        problems.append(f"{new.path}: site.time_zone: it needs a restart to change")
     if new.simulation != old.simulation:
         problems.append(f"{new.path}: simulation: it needs a restart to change")
     added = {line.name for line in new.lines} - {line.name for line in old.lines}

@@ -33,6 +33,11 @@ WRITE_EVERY_NS = 30 * NS_PER_S
 
 WRITE_AT_MOST_NS = 1 * NS_PER_S
 
+READY = "ready"
+
+CHATTER = ("hook-chatter", "ring-chatter")
+"""Faults that a line's machines find, and take back themselves."""
+
 SOUND_JUDGED_S = 20
 """A call this long in which nothing is wrong shows that the line was mended."""
 
@@ -71,6 +76,7 @@ class Status:
         self._path = path
         self._zone = zone
         self._line_cards = line_cards  # card name -> lines that use it
+        self._cards: dict[str, str] = {}  # "ready" or why not, by name: a line may use two
         self.lines: dict[str, LineStatus] = {}
         self.problem: str | None = None  # with the configuration offered last
         self.extra: dict[str, Any] = {}
@@ -83,8 +89,22 @@ class Status:
     def set_lines(self, line_cards: dict[str, set[str]], lines: list[str]) -> None:
         """The configuration's lines; what is known of those that stay is kept."""
         self._line_cards = line_cards
+        self._cards = {name: state for name, state in self._cards.items() if name in line_cards}
         self.lines = {name: self.lines.get(name, LineStatus()) for name in lines}
         self._dirty = True
+
+    def begin_anew(self, name: str) -> None:
+        """The line's sensor, modem and machines are made anew: each tells again how it is, and nobody
+        would ever take back what those before them said."""
+        line = self.lines[name]
+        line.devices.clear()
+        for fault in CHATTER:
+            line.faults.pop(fault, None)
+
+    def expect_no_notice(self, name: str) -> None:
+        """The line has no announcement any more."""
+        for fault in ("announcement", "notice"):
+            self.lines[name].faults.pop(fault, None)
 
     def take(self, fact: ev.Fact | ev.Input) -> None:
         """Bring one fact into the picture."""
@@ -92,10 +112,11 @@ class Status:
         if isinstance(fact, ev.CallerIdentified) and self._reading is not None:
             self._compare_clocks(fact, self._reading)
         if isinstance(fact, ev.DriverReady | ev.DriverLost):
-            state = "ready" if isinstance(fact, ev.DriverReady) else fact.reason
-            for name in self._lines_of(fact):
-                if name in self.lines:
-                    self.lines[name].devices[fact.kind] = state
+            state = READY if isinstance(fact, ev.DriverReady) else fact.reason
+            if fact.kind == "card":
+                self._cards[fact.name] = state
+            elif fact.name in self.lines:
+                self.lines[fact.name].devices[fact.kind] = state
             return
         if isinstance(fact, ev.StoreAlarm):
             self._store.pop(fact.topic, None)
@@ -121,10 +142,16 @@ class Status:
                 "the clock and site.time_zone, or the PBX's"
             )
 
-    def _lines_of(self, event: ev.DriverReady | ev.DriverLost) -> set[str]:
-        if event.kind == "card":
-            return self._line_cards.get(event.name, set())
-        return {event.name}
+    def _devices(self, name: str) -> dict[str, str]:
+        """A line's devices by kind; of two cards, one to hear and one to play, the one that is not ready."""
+        states = [
+            self._cards[card]
+            for card, users in self._line_cards.items()
+            if name in users and card in self._cards
+        ]
+        lost = [state for state in states if state != READY]
+        card = {"card": (lost or states)[0]} if states else {}
+        return {**card, **self.lines[name].devices}
 
     def alarms(self) -> list[str]:
         """Everything that is not as it should be, one sentence each."""
@@ -133,8 +160,8 @@ class Status:
         for name, line in self.lines.items():
             found += [
                 f"{name}: {kind}: {state}"
-                for kind, state in line.devices.items()
-                if state != "ready"
+                for kind, state in self._devices(name).items()
+                if state != READY
             ]
             found += [f"{name}: {fault}: {detail}" for fault, detail in line.all_faults().items()]
         return found
@@ -183,7 +210,7 @@ class Status:
                     "missed": line.missed,
                     "not_recorded": line.not_recorded,
                     "last_recording_at": when(line.last_recording_at),
-                    "devices": line.devices,
+                    "devices": self._devices(name),
                     "notices": line.notices,
                     "sound": None if line.sound is None else dict(line.sound),
                     "faults": line.all_faults(),
@@ -232,7 +259,7 @@ def _take_line_fact(line: LineStatus, fact: ev.Fact | ev.Input) -> None:  # noqa
         case ev.ModemSilent():
             line.devices["modem"] = fact.reason
         case ev.ModemReady():
-            line.devices["modem"] = "ready"
+            line.devices["modem"] = READY
         case heard.ListeningFailed():
             line.faults["listening"] = f"the line's sound could not be listened to: {fact.reason}"
         case heard.NoticeHeard():

@@ -292,11 +292,40 @@ def test_a_wrong_reload_changes_nothing_and_is_an_alarm(tmp_path):
     finish(daemon, office)
 
 
+def test_a_line_that_is_built_anew_begins_without_the_old_ones_alarms(tmp_path):
+    """Who takes out a dead modem, or mends a pin, and reloads: nobody would take those back."""
+    daemon, office, _ = small_office(tmp_path, "")
+    daemon.start()
+    now = office.world.now()
+    run_to(daemon, office, 5)
+    for event in (
+        ev.DriverLost(now, "modem", "front-desk", "unplugged"),
+        ev.LineFaulted(now, "front-desk", "hook-chatter", "300 edges"),
+        ev.NoticeEnded(now, "front-desk", "x", completed=False, failed=True, reason="no card"),
+    ):
+        daemon.status.take(event)
+    assert len(daemon.status.alarms()) == 3
+    path = tmp_path / "recorderd.toml"
+    tree = path.read_text()
+    text = tree.replace('[line.modem]\ndriver = "sim"\n', "", 1)
+    assert text != tree
+    start = text.index("[line.announcement]")
+    text = text[:start] + text[text.index("[[line]]", start) :]
+    path.write_text(text)
+    daemon.loop.take(ev.ReloadRequested(now))
+    run_to(daemon, office, 10)
+    assert daemon.status.alarms() == []
+    front = daemon.status.as_json(daemon.loop.reading)["lines"]["front-desk"]
+    assert front["devices"] == {"card": "ready", "hook": "ready"}
+    finish(daemon, office)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
         ('directory = "recordings"', 'directory = "elsewhere"', "storage.directory"),
         ('name = "back-office"', 'name = "upstairs"', "simulated office"),
+        ('time_zone = "Asia/Tokyo"', 'time_zone = "UTC"', "site.time_zone"),
         ('script = "small.line"', 'script = "office-day.line"', "simulation"),
     ],
 )

@@ -210,6 +210,32 @@ def test_a_lost_card_is_an_alarm_of_every_line_on_it(tmp_path):
     assert found.alarms() == []
 
 
+def test_of_two_cards_the_one_that_is_lost_is_told(tmp_path):
+    """One hears the line, another plays: that this one came says nothing of that one."""
+    found = status(tmp_path)
+    found.set_lines({"card": {"one", "two"}, "speaker": {"one"}}, ["one", "two"])
+    found.take(ev.DriverLost(NOW, "card", "card", "unplugged"))
+    found.take(ev.DriverReady(NOW, "card", "speaker"))
+    assert found.alarms() == ["one: card: unplugged", "two: card: unplugged"]
+    assert found.as_json(READING)["lines"]["one"]["devices"] == {"card": "unplugged"}
+    found.take(ev.DriverReady(NOW, "card", "card"))
+    found.take(ev.DriverLost(NOW, "card", "speaker", "gone"))
+    assert found.alarms() == ["one: card: gone"]
+    found.take(ev.DriverReady(NOW, "card", "speaker"))
+    assert found.alarms() == []
+
+
+def test_a_line_that_moves_to_a_card_that_works_has_no_alarm_left(tmp_path):
+    found = status(tmp_path)
+    found.set_lines({"a": {"one"}, "b": {"two"}}, ["one", "two"])
+    found.take(ev.DriverReady(NOW, "card", "b"))
+    found.take(ev.DriverLost(NOW, "card", "a", "unplugged"))
+    assert found.alarms() == ["one: card: unplugged"]
+    found.set_lines({"b": {"one", "two"}}, ["one", "two"])
+    assert found.alarms() == []
+    assert found.as_json(READING)["lines"]["one"]["devices"] == {"card": "ready"}
+
+
 def test_faults_come_and_go(tmp_path):
     found = status(tmp_path)
     found.take(ev.LineFaulted(NOW, "one", "hook-chatter", "300 edges"))
