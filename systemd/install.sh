@@ -314,7 +314,8 @@ install_all() {
 Next: 1. sudo recorderd devices            what can be named in the configuration
       2. edit $config
       3. sudo recorderd check              shows every error at once
-      4. sudo systemctl start recorderd
+      4. sudo recorderd doctor             with somebody at the telephone: that all of it works
+      5. sudo systemctl start recorderd
 EOT
   say "How it is doing: sudo recorderd status; its journal: journalctl -u recorderd"
 }

@@ -14,6 +14,7 @@ from recorderd.config import find_config, load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
 from recorderd.drivers.hardware import HardwareDevices
+from recorderd.media.announcement import load_clip
 from recorderd.runtime.clock import SystemClock
 from recorderd.runtime.inbox import ThreadInbox
 from recorderd.runtime.logs import set_up_logging
@@ -35,7 +36,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def run(options: argparse.Namespace) -> int:
     """Record until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     set_up_logging()
-    config = load(find_config(options.config))
+    config = load(find_config(options.config), load_clip)
     inbox = ThreadInbox()
     serve(Daemon(config, make_devices(config, inbox), ServiceManager()), inbox)
     return 0

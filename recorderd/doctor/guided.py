@@ -14,6 +14,7 @@ from recorderd.disk import files
 from recorderd.doctor import boxcheck, devicecheck, settings
 from recorderd.doctor.archivecheck import check_archive
 from recorderd.doctor.bench import Bench
+from recorderd.doctor.configcheck import check_config
 from recorderd.doctor.diskcheck import check_disk
 from recorderd.doctor.filecheck import check_file, check_sample
 from recorderd.doctor.linevisit import LineVisit
@@ -115,6 +116,7 @@ class _Walk:
             default=True,
         )
         self._note(boxcheck.judge_clock(reading, self._zone, is_right=is_right))
+        self._note(check_config(config))
         self._note(boxcheck.judge_power(box.throttled()))
         self._note(check_disk(config, box))
         if config.storage.directory.is_dir():

@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 from recorderd.disk import files
 from recorderd.doctor import boxcheck
 from recorderd.doctor.archivecheck import check_archive
+from recorderd.doctor.configcheck import check_config
 from recorderd.doctor.diskcheck import check_disk
 from recorderd.doctor.filecheck import check_sample
-from recorderd.doctor.outcome import Finding, Outcome
+from recorderd.doctor.outcome import Finding, Outcome, skipped
 from recorderd.doctor.sides import outcome_of_health
 from recorderd.dsp.channelhealth import ChannelHealth
 from recorderd.dsp.health import LineHealth
@@ -61,12 +62,33 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     yield boxcheck.judge_clock(box.clock(), ZoneInfo(config.site.time_zone), is_right=None)
     yield boxcheck.judge_power(box.throttled())
-    yield check_disk(config, box)
+    yield check_config(config)
+    if _is_busy(config.storage.directory):
+        # Its sound is synced every second, and waits for whatever else is being synced.
+        yield skipped("disk", "", "a call is being recorded, and the disk is its alone")
+    else:
+        yield check_disk(config, box)
     yield from _recorder(config)
     yield check_sample(config)
     if config.archive is not None:
         yield check_archive(config.archive, config.site.name, open_target)
         yield _uploader(config.storage.directory)
+
+
+def _is_busy(directory: Path) -> bool:
+    """Whether a recorder that runs has a call on some line now."""
+    try:
+        status = recorder_status(directory)
+    except StoreError:
+        return False
+    talks = any(line.get("state", "idle") != "idle" for line in status["lines"].values())
+    return talks and not _stale(status)
+
+
+def _stale(status: dict[str, Any]) -> list[str]:
+    """The alarm that nobody writes the status any more, where that is so."""
+    alarms = [str(each) for each in status["alarms"]]
+    return [each for each in alarms if each.startswith("the recorder has not reported")]
 
 
 def _recorder(config: Config) -> Iterator[Outcome]:
@@ -77,8 +99,7 @@ def _recorder(config: Config) -> Iterator[Outcome]:
         yield Outcome("recorder", "", {}, (_stopped(str(error)),))
         return
     alarms = [str(each) for each in status["alarms"]]
-    stale = [each for each in alarms if each.startswith("the recorder has not reported")]
-    if stale:
+    if stale := _stale(status):
         yield Outcome("recorder", "", {"alarms": len(alarms)}, (_stopped(stale[0]),))
         return
     mend = "see recorderd status, and run recorderd doctor with somebody at the telephone"

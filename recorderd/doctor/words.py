@@ -11,6 +11,7 @@ class Word(NamedTuple):
 
 
 CHECKS = {
+    "config": Word("Configuration", "設定"),
     "clock": Word("Clock", "時計"),
     "power": Word("Power supply", "電源"),
     "disk": Word("Disk", "ディスク"),
@@ -122,6 +123,8 @@ FINDINGS_JA = {
     "power-low": "電源電圧が低い。純正の電源と短いケーブルを使う。",
     "power-was-low": "起動後に電源電圧が低下した。純正の電源と短いケーブルを使う。",
     "hot": "高温で速度が制限された。通風か放熱器が要る。",
+    "config-wrong": "設定に誤りがあり、録音プログラムが起動しない。recorderd check を実行。",
+    "config-unreadable": "録音プログラムの利用者がファイルを読めない。所有者と権限を直す。",
     "card-missing": "サウンドカードがない。接続と line.audio.device を確認。",
     "card-rate": "サウンドカードの標本化周波数が違う。capture_rate_hz と USB を確認。",
     "sensor-missing": "センサーのピンが開けない。設定と権限を確認。",

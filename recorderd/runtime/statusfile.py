@@ -34,39 +34,41 @@ def recorder_status(directory: Path, now: datetime | None = None) -> dict[str, A
 
     Raises StoreError.
     """
-    return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd run", now)
+    return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd", now)
 
 
 def upload_status(directory: Path) -> dict[str, Any]:
     """upload.json of a state directory. Raises StoreError."""
-    return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd upload")
+    return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd-upload")
 
 
 def doctor_status(directory: Path) -> dict[str, Any] | None:
     """doctor.json of a state directory; None where nobody ever looked. Raises StoreError."""
     if not (directory / DOCTOR).exists():
         return None
-    start = "systemctl enable --now recorderd-doctor.timer"
-    return _read(directory / DOCTOR, "the nightly look", DOCTOR_STALE_S, start)
+    return _read(directory / DOCTOR, "the nightly look", DOCTOR_STALE_S, "recorderd-doctor.timer")
 
 
 def _read(
-    path: Path, who: str, stale_s: int, start: str, now: datetime | None = None
+    path: Path, who: str, stale_s: int, unit: str, now: datetime | None = None
 ) -> dict[str, Any]:
     """A status file, with an alarm of its own when `who` has not written it for `stale_s` seconds.
 
-    `start` is the command that starts it. Raises StoreError.
+    So has nobody where its time is as far ahead: the clock was set back since. `unit`: of systemd, that
+    writes it. Raises StoreError.
     """
     try:
         found = _load(path)
         age_s = ((now or datetime.now(UTC)) - datetime.fromisoformat(found["at"])).total_seconds()
         alarms = list(found["alarms"])
     except FileNotFoundError:
-        raise StoreError(f"{path}: not there; {who} has not run yet: {start}") from None
+        mend = f"start it: systemctl enable --now {unit}"
+        raise StoreError(f"{path}: not there; {who} has not run yet; {mend}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from None
-    if age_s > stale_s:
-        alarms.insert(0, f"{who} has not reported since {found['at']}")
+    if abs(age_s) > stale_s:
+        mend = f"see systemctl status {unit}, and start it: systemctl enable --now {unit}"
+        alarms.insert(0, f"{who} has not reported since {found['at']}; {mend}")
     return {**found, "alarms": alarms}
 
 

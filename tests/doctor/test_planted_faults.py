@@ -54,7 +54,7 @@ def test_on_a_good_line_nothing_is_found(tmp_path, country):
     assert codes(visit) == []
     done = {each.check for each in visit.outcomes if each.skipped is None}
     assert done == {
-        *("clock", "power", "disk", "card", "modem", "hook", "ring", "caller-id"),
+        *("config", "clock", "power", "disk", "card", "modem", "hook", "ring", "caller-id"),
         *("channels", "sound", "announcement", "dialling", "country", "file"),
     }
     assert not visit.written
@@ -103,6 +103,16 @@ def test_a_card_that_is_not_there(tmp_path):
 def test_a_modem_that_is_unplugged(tmp_path):
     visit = walk(make_box(tmp_path, "JP", [("front-desk", "modem unplug")]))
     assert codes(visit) == ["modem-missing"]
+
+
+def test_a_clip_that_the_recorder_would_not_start_with(tmp_path):
+    path = make_box(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("notice-ja.wav", "own.wav"), "utf-8")
+    (tmp_path / "own.wav").write_bytes(b"no sound at all")
+    visit = walk(path)
+    assert codes(visit) == ["config-wrong"]
+    ((_, finding),) = visit.findings
+    assert "line.announcement.inbound" in finding.what
 
 
 def test_several_faults_at_once_are_each_named(tmp_path):

@@ -88,6 +88,84 @@ def test_a_recorder_that_does_not_run_is_found(tmp_path):
     assert look(path)[1] == {"recorder-stopped"}
 
 
+class SlowOnce(SimulatedBox):
+    """Somebody else writes at the first look; whoever wears the disk out is counted."""
+
+    def __init__(self):
+        super().__init__(Clock(), frozenset({"disk-slow"}))
+        self.tries = 0
+
+    def disk(self, directory, block_bytes):
+        self.tries += 1
+        found = super().disk(directory, block_bytes)
+        self._faults = frozenset()
+        return found
+
+
+def test_a_disk_that_somebody_else_kept_busy_is_not_called_slow(tmp_path):
+    path = make_box(tmp_path)
+    status(path)
+    slow_once = SlowOnce()
+    assert look(path, slow_once)[1] == set()
+    assert slow_once.tries == 2
+
+
+@pytest.mark.parametrize("state", ["ringing", "talking"])
+def test_the_disk_of_a_call_is_left_alone(tmp_path, state):
+    path = make_box(tmp_path)
+    status(path, state=state)
+    slow_once = SlowOnce()
+    found, codes = look(path, slow_once)
+    assert codes == set()
+    assert slow_once.tries == 0
+    (told,) = [each["skipped"] for each in found["checks"] if each["check"] == "disk"]
+    assert "a call is being recorded" in told
+    # One that died in a call keeps nobody from looking.
+    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
+    told["at"] = "2026-01-01T00:00:00Z"
+    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    assert look(path, slow_once)[1] == {"recorder-stopped"}
+    assert slow_once.tries == 2
+
+
+def test_an_announcement_that_went_bad_is_found_before_the_next_start(tmp_path):
+    path = make_box(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("notice-ja.wav", "own.wav"), "utf-8")
+    (tmp_path / "own.wav").write_bytes(b"no sound at all")
+    status(path)
+    found, codes = look(path)
+    assert codes == {"config-wrong"}
+    (alarm,) = found["alarms"]
+    assert "own.wav" in alarm
+    assert "sox OLD" in alarm
+
+
+def test_a_file_from_a_time_to_come_is_written_by_nobody(tmp_path):
+    """The clock was set back, or lost its time, and the recorder does not run."""
+    path = make_box(tmp_path)
+    status(path)
+    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
+    told["at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    assert look(path)[1] == {"recorder-stopped"}
+
+
+def test_what_does_not_report_is_told_with_its_unit(tmp_path, capsys):
+    path = make_box(tmp_path)
+    command = ["status", "--config", str(path)]
+    assert main(command) == 1
+    assert "systemctl enable --now recorderd\n" in capsys.readouterr().err
+    status(path)
+    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
+    told["at"] = "2026-01-01T00:00:00Z"
+    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    assert main([*command, "--json"]) == 1
+    (alarm,) = json.loads(capsys.readouterr().out)["alarms"]
+    assert alarm.endswith(
+        "see systemctl status recorderd, and start it: systemctl enable --now recorderd"
+    )
+
+
 def test_the_recorders_alarms_are_the_doctors(tmp_path):
     path = make_box(tmp_path)
     status(path)

@@ -75,7 +75,7 @@ def test_status_misses_an_uploader_that_never_ran(office, capsys):
     )
     assert run(office, "status", "--json") == 1
     alarms = json.loads(capsys.readouterr().out)["alarms"]
-    assert any("the uploader has not run yet: recorderd upload" in alarm for alarm in alarms)
+    assert any("systemctl enable --now recorderd-upload" in alarm for alarm in alarms)
 
 
 def test_without_an_archive_in_the_configuration(office, capsys):
