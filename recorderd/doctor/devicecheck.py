@@ -126,11 +126,12 @@ def _missing(
     config: Config, name: str, state: DriverLost | None, offered: dict[str, Any]
 ) -> Outcome:
     reason = state.reason if state is not None else "it does not open, and says nothing"
-    inputs = [
-        each["name"]
-        for each in offered.get("sound", [])
-        if each["input_channels"] >= 2 and each["name"] != name
-    ]
+    if any(name.casefold() in each["name"].casefold() for each in offered.get("sound", [])):
+        mend = (
+            "do what that says; another program may hold the card, or its rate may be another one"
+        )
+        return Outcome("card", name, {}, (Finding("card-refuses", reason, mend),))
+    inputs = [each["name"] for each in offered.get("sound", []) if each["input_channels"] >= 2]
     there = ", ".join(inputs) or "no card with two inputs"
     finding = Finding(
         "card-missing",

@@ -64,10 +64,17 @@ def lost_edges(events: Iterable[Input | Fact], sensor: str) -> int:
 
 
 def judge_hook(
-    line: str, index: int, hook: Hook, events: Sequence[Input | Fact], *, idle: bool | None
+    line: str,
+    index: int,
+    hook: Hook,
+    events: Sequence[Input | Fact],
+    *,
+    idle: bool | None,
+    elsewhere: str | None = None,
 ) -> Outcome:
     """`idle`: what was read while the handset was down (None: nothing). `index`: the line's place in
-    the configuration. `events`: while somebody lifted the handset and replaced it."""
+    the configuration. `events`: while somebody lifted the handset and replaced it. `elsewhere`: the
+    other line whose sensor moved then."""
     moves = moves_of(events)
     measured: dict[str, Value] = {
         "idle_level": _level(idle=idle),
@@ -76,6 +83,8 @@ def judge_hook(
         "lifted_s": _lifted_s(moves),
     }
     findings, changes = _found(line, index, hook, moves, lost_edges(events, "hook"), idle=idle)
+    if elsewhere is not None and [each.code for each in findings] == ["hook-open"]:
+        findings = [Finding("hook-elsewhere", *_elsewhere(line, elsewhere))]
     return Outcome("hook", line, measured, tuple(findings), tuple(changes))
 
 
@@ -114,6 +123,13 @@ def _found(
     if max((move.bounce_ms for move in moves), default=0.0) > BOUNCE_MAX_MS:
         findings.append(Finding("hook-bounce", *_BOUNCE))
     return findings, changes
+
+
+def _elsewhere(line: str, other: str) -> tuple[str, str]:
+    return (
+        f"when the handset of {line} was lifted, the hook sensor of {other} moved",
+        f"change line.hook.pin of {line} and {other} for each other, or their two wires",
+    )
 
 
 _MISSING = (

@@ -20,6 +20,7 @@ from recorderd.events import (
     ModemReady,
     ModemSilent,
     RingBurstEnded,
+    RingEdge,
     WentOffHook,
     WentOnHook,
 )
@@ -74,7 +75,7 @@ class LineVisit:
         self._note = note
         self._hook_works = False
         self._has_card = False
-        self._rested: Seen = []  # all that came while nobody touched the line
+        self._rested: Seen = []  # while nobody touched the line; its ring pin's level first
         self._idle_sound: NDArray[np.int16] = np.zeros((0, 2), np.int16)
         self._cadence: list[tuple[int, int]] = []
         self._standard: str | None = None
@@ -84,7 +85,7 @@ class LineVisit:
 
     def run(self) -> None:
         """All of it; what cannot be done is noted as skipped."""
-        name = self._line.name
+        name, first = self._line.name, len(self._bench.seen)
         self._person.title(f"Line {name}")
         if not self._person.confirm(
             f"Is the handset of {name} down, and nobody on the line?", default=True
@@ -96,7 +97,7 @@ class LineVisit:
             isinstance(each, DriverReady) and each.kind == "card" and each.name == self._card
             for each in self._bench.seen
         )
-        self._look_at_rest()
+        self._look_at_rest(first)
         self._try_hook()
         self._call_in()
         self._call_out()
@@ -118,6 +119,21 @@ class LineVisit:
     def _own(self, seen: Seen) -> Seen:
         return [each for each in seen if getattr(each, "line", None) == self._line.name]
 
+    def _elsewhere(self, first: int, did: Callable[[Seen], bool]) -> str | None:
+        """The other line that did, since `first` of all that was seen, what this one should have done;
+        None where none did, or several."""
+        others = [
+            line.name
+            for line in self._bench.config.lines
+            if line != self._line
+            and did([
+                each
+                for each in self._bench.seen[first:]
+                if getattr(each, "line", None) == line.name
+            ])
+        ]
+        return others[0] if len(others) == 1 else None
+
     def _watch(self, wait_s: float, until: Callable[[Seen], bool] = lambda _: False) -> Seen:
         return self._own(self._bench.watch(wait_s, lambda seen: until(self._own(seen))))
 
@@ -127,13 +143,18 @@ class LineVisit:
 
     # ------------------------------------------------------------ hook
 
-    def _look_at_rest(self) -> None:
+    def _look_at_rest(self, first: int) -> None:
+        """`first`: of all that was seen, what came since it was asked whether the line is idle. Before
+        that, somebody may have called it."""
         self._ask_for(f"Leave it alone for {IDLE_S:.0f} seconds, please.")
         tape, since = self._tape(), self._bench.now()
         self._watch(IDLE_S)
         if tape is not None:
             self._idle_sound = tape.between(since, self._bench.now())
-        self._rested = self._own(self._bench.seen)
+        before = [
+            each for each in self._own(self._bench.seen[:first]) if isinstance(each, RingEdge)
+        ]
+        self._rested = [*before[-1:], *self._own(self._bench.seen[first:])]
 
     def _tape(self) -> Tape | None:
         return self._bench.listen(self._line.name) if self._has_card else None
@@ -143,7 +164,7 @@ class LineVisit:
         if hook.driver == "voice":
             self._note(skipped("hook", name, "this line has no sensor: its sound is its hook"))
             return
-        idle = self._bench.hook_level(name)
+        idle, first = self._bench.hook_level(name), len(self._bench.seen)
         for _ in range(TRIES):
             self._ask_for("Lift the handset, count to two, and put it down again.")
             self._hands.please(name, "lift-and-replace")
@@ -155,10 +176,16 @@ class LineVisit:
                 "Nothing was seen to move. Did you lift it and put it down?", default=True
             ):
                 break
-        outcome = hookcheck.judge_hook(name, self._index, hook, seen, idle=idle)
+        elsewhere = self._elsewhere(first, lambda seen: len(hookcheck.moves_of(seen)) >= 2)
+        outcome = hookcheck.judge_hook(
+            name, self._index, hook, seen, idle=idle, elsewhere=elsewhere
+        )
         if hookcheck.is_inverted(hookcheck.moves_of(seen), idle=idle):
             self._bench.turn_hook(name)
-        broken = {"hook-missing", "hook-chatter", "hook-stuck", "hook-open", "hook-not-replaced"}
+        broken = {
+            *("hook-missing", "hook-chatter", "hook-stuck", "hook-open", "hook-elsewhere"),
+            "hook-not-replaced",
+        }
         self._hook_works = not broken & {finding.code for finding in outcome.findings}
         self._note(outcome)
 
@@ -174,7 +201,7 @@ class LineVisit:
             return
         called_from = self._person.ask("From which number? (Enter: withheld, or not to compare)")
         self._ask_for("Call the line now. Let it ring three times, then lift its handset.")
-        tape, since = self._tape(), self._bench.now()
+        tape, since, first = self._tape(), self._bench.now(), len(self._bench.seen)
         self._hands.please(name, "call-in")
         call = self._watch(RING_S, self._is_answered)
         answered_at = self._bench.now()
@@ -189,7 +216,7 @@ class LineVisit:
         self._hands.please(name, "hang-up")
         self._watch(HANG_UP_S if self._hook_works else WITHOUT_HOOK_S, _has_hung_up)
         ringing = None if tape is None else tape.between(since, answered_at)
-        self._judge_ringing(call, called_from, ringing)
+        self._judge_ringing(call, called_from, ringing, first)
 
     def _is_answered(self, seen: Seen) -> bool:
         """Lifted for good. Japan's caller-ID sets close the loop too, before the phone rings, and whether
@@ -222,15 +249,25 @@ class LineVisit:
         return self._bench.now()
 
     def _judge_ringing(
-        self, call: Seen, called_from: str, ringing: NDArray[np.int16] | None
+        self, call: Seen, called_from: str, ringing: NDArray[np.int16] | None, first: int
     ) -> None:
+        """`first`: the place in all that was seen where the call began."""
         name, ring = self._line.name, self._line.ring
         bursts = ringcheck.bursts_of(call)
         self._cadence = ringcheck.cadence_of(bursts)
         rings = max(len(bursts), self._rings(call))
         phone_rang = bool(rings) or self._person.confirm("Did the telephone ring?", default=True)
+        if phone_rang and not rings:
+            rings = RINGS_BEFORE_LIFT  # nobody but the person noticed
+        elsewhere = self._elsewhere(first, lambda seen: bool(ringcheck.bursts_of(seen)))
         outcome = ringcheck.judge_ring(
-            name, self._index, ring, self._rested, call, phone_rang=phone_rang
+            name,
+            self._index,
+            ring,
+            self._rested,
+            call,
+            phone_rang=phone_rang,
+            elsewhere=elsewhere,
         )
         if any(finding.code in {"ring-inverted", "ring-noise"} for finding in outcome.findings):
             self._cadence = []
@@ -241,7 +278,12 @@ class LineVisit:
             self._note(skipped("caller-id", name, "the modem must answer first"))
         elif self._line.modem is not None:
             self.callers = modemcheck.callers_of(call)
-            self._note(modemcheck.judge_caller_id(name, call, rings, called_from, self._standard))
+            elsewhere = self._elsewhere(first, _modem_rang)
+            self._note(
+                modemcheck.judge_caller_id(
+                    name, call, rings, called_from, self._standard, elsewhere
+                )
+            )
 
     # ------------------------------------------------------------ announcement and voices
 
@@ -326,6 +368,10 @@ class LineVisit:
             tells_sides=not len(self.call_sound),
         )
         self._note(outcome)
+
+
+def _modem_rang(seen: Seen) -> bool:
+    return any(isinstance(each, ModemRang) for each in seen)
 
 
 def _has_hung_up(seen: Seen) -> bool:

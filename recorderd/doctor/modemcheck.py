@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recorderd.doctor.outcome import Finding, Outcome, Value
+from recorderd.doctor.outcome import Finding, Outcome, Value, skipped
 from recorderd.events import (
     CallerIdReported,
     DriverLost,
@@ -78,11 +78,20 @@ def callers_of(events: Sequence[Input | Fact]) -> list[Caller]:
 
 
 def judge_caller_id(
-    line: str, events: Sequence[Input | Fact], rings: int, called_from: str, in_audio: str | None
+    line: str,
+    events: Sequence[Input | Fact],
+    rings: int,
+    called_from: str,
+    in_audio: str | None,
+    elsewhere: str | None = None,
 ) -> Outcome:
-    """`events`: while somebody called. `rings`: bursts or rings, as many as were seen. `called_from`: by
-    what the person says (empty: not said). `in_audio`: the standard of a caller ID heard on the line."""
+    """`events`: while somebody called. `rings`: bursts or rings, as many as were seen or heard.
+    `called_from`: by what the person says (empty: not said). `in_audio`: the standard of a caller ID
+    heard on the line. `elsewhere`: the other line whose modem rang then."""
     callers = callers_of(events)
+    if not callers and rings == 1:
+        why = "it was lifted after the first ring, and a number may come after that: call again"
+        return skipped("caller-id", line, why)
     modem_rings = sum(isinstance(each, ModemRang) for each in events)
     number = callers[-1].number if callers else None
     measured: dict[str, Value] = {
@@ -90,6 +99,8 @@ def judge_caller_id(
         "absence": callers[-1].absence if callers else None,
     }
     found = _caller_finding(modem_rings, rings, in_audio, was_told=bool(callers))
+    if elsewhere is not None and found is not None and found.code == "modem-off-line":
+        found = Finding("modem-elsewhere", *_elsewhere(line, elsewhere))
     if found is None and number is not None and not _same(number, called_from):
         found = Finding(
             "caller-id-wrong",
@@ -99,6 +110,13 @@ def judge_caller_id(
             "modem, or check a PBX in between",
         )
     return Outcome("caller-id", line, measured, () if found is None else (found,))
+
+
+def _elsewhere(line: str, other: str) -> tuple[str, str]:
+    return (
+        f"when {line} rang, the modem of {other} noticed",
+        f"change line.modem.port of {line} and {other} for each other, or the cables in their LINE jacks",
+    )
 
 
 def _same(number: str, called_from: str) -> bool:

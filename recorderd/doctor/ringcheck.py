@@ -84,9 +84,10 @@ def judge_ring(
     call: Sequence[Input | Fact],
     *,
     phone_rang: bool,
+    elsewhere: str | None = None,
 ) -> Outcome:
     """`idle`: while nobody touched the line; `call`: while somebody called. `phone_rang`: the person
-    heard it, or the modem."""
+    heard it, or the modem. `elsewhere`: the other line whose detector saw ringing then."""
     bursts = bursts_of(call)
     modem_rings = sum(isinstance(each, ModemRang) for each in call)
     measured: dict[str, Value] = {
@@ -99,6 +100,8 @@ def judge_ring(
         return Outcome("ring", line, {"modem_rings": modem_rings})
     rang = phone_rang or modem_rings > 0
     findings, changes = _found(line, index, ring, idle, bursts, rang=rang)
+    if elsewhere is not None and [each.code for each in findings] == ["ring-open"]:
+        findings = [Finding("ring-elsewhere", *_elsewhere(line, elsewhere))]
     return Outcome("ring", line, measured, tuple(findings), tuple(changes))
 
 
@@ -143,6 +146,13 @@ def _inverted(ring: Ring, other: str) -> tuple[str, str]:
     return (
         "the ring detector is read upside down: it says ringing while nobody calls",
         f'set line.ring.active to "{other}" (it is "{ring.active}"), or check line.ring.pull',
+    )
+
+
+def _elsewhere(line: str, other: str) -> tuple[str, str]:
+    return (
+        f"when {line} rang, the ring detector of {other} saw it",
+        f"change line.ring.pin of {line} and {other} for each other, or their two wires",
     )
 
 

@@ -5,7 +5,7 @@ Sound is at 8 kHz, 16 bit, (n, 2): near, far.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +55,12 @@ def judge_sides(line: str, index: int, audio: LineAudio, near: Sound, far: Sound
         for side, own, other in (("near", near_near, near_far), ("far", far_far, far_near))
         if other - own >= APART_DB
     ]
-    return Outcome("channels", line, measured, tuple(faint))
+    mixed = [
+        _mixed(side, "far" if side == "near" else "near", own - other)
+        for side, own, other in (("near", near_near, near_far), ("far", far_far, far_near))
+        if abs(other - own) < APART_DB
+    ]
+    return Outcome("channels", line, measured, (*faint, *mixed))
 
 
 def level_dbm0(sound: Sound, side: int) -> float:
@@ -102,11 +107,12 @@ def _split(finding: health.Finding) -> Finding:
 
 def without_doubles(channels: Outcome, sound: Outcome) -> Outcome:
     """Where a channel is a copy, dead, or much too loud, nothing else is said of who speaks where: it
-    cannot be told from that."""
+    cannot be told from that. What the sound says already is not said twice."""
     codes = {finding.code for finding in sound.findings}
     if codes & {"copy", "inverted", *UNTELLING_CODES}:
         return Outcome("channels", channels.where, channels.measured)
-    return channels
+    findings = tuple(each for each in channels.findings if each.code not in codes)
+    return replace(channels, findings=findings)
 
 
 def dial_tone_hz(sound: NDArray[np.int16]) -> tuple[float, ...] | None:
@@ -165,6 +171,16 @@ def _faint(side: str) -> Finding:
         f"{side}-quiet",
         f"the {side} side is weaker on its own channel than its echo is on the other one",
         "raise the input's gain in alsamixer, or the level of the line interface, and check the cable",
+    )
+
+
+def _mixed(side: str, other: str, apart_db: float) -> Finding:
+    """Also where it comes late: an echo of the card or a loopback is as loud as what it repeats."""
+    return Finding(
+        f"crosstalk-to-{other}",
+        f"the {side} side is as loud on the {other} channel as on its own ({apart_db:+.0f} dB)",
+        "check that no monitor or loopback of the card feeds an input (alsamixer), that the two inputs "
+        "share no wire, and the balance of the line interface",
     )
 
 

@@ -100,6 +100,15 @@ def test_a_card_that_is_not_there(tmp_path):
     assert (change.path, change.value) == (("line", 0, "audio", "device"), "USB Audio CODEC")
 
 
+@pytest.mark.parametrize("name", ["Test card", "A Test Card: USB Audio (hw:1,0)"])
+def test_a_card_that_is_there_and_cannot_be_used_is_not_to_be_replaced(tmp_path, name):
+    """Its rate is another one, it is mono, or somebody holds it: its driver says which."""
+    offered = {"sound": [{"name": name, "input_channels": 2}, {"name": "X", "input_channels": 2}]}
+    visit = walk(make_box(tmp_path, "JP", [('"Test card"', "card lost")]), offered=offered)
+    assert codes(visit) == ["card-refuses"]
+    assert [change for outcome in visit.outcomes for change in outcome.changes] == []
+
+
 def test_a_modem_that_is_unplugged(tmp_path):
     visit = walk(make_box(tmp_path, "JP", [("front-desk", "modem unplug")]))
     assert codes(visit) == ["modem-missing"]
