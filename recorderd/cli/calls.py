@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recorderd.config import find_config, load
+from recorderd.config.words import printable
 from recorderd.disk.layout import ARCHIVED
 from recorderd.errors import UsageError
 from recorderd.seal.vault import opened_key, with_party
@@ -186,7 +187,7 @@ def print_call(entry: Entry, console: Console) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for key, value in (*_rows(record), *_fate(entry)):
-        table.add_row(key, escape(value))
+        table.add_row(key, escape(printable(value)))
     console.print(table)
     if (entry.folder / ARCHIVED).exists():
         return

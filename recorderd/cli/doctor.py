@@ -18,6 +18,7 @@ from rich.padding import Padding
 from recorderd.archive.places import open_target
 from recorderd.cli.devices import find_devices
 from recorderd.config import find_config, load
+from recorderd.config.words import printable
 from recorderd.disk import files
 from recorderd.doctor import unattended
 from recorderd.doctor.bench import RING_SECONDS, PatientInbox
@@ -225,6 +226,11 @@ def _summarise(visit: Visit, person: Terminal) -> None:
     )
 
 
+def _harmless(text: str) -> str:
+    """Nothing that rich takes for markup, nor a terminal for an order: a modem says what it likes."""
+    return escape("\n".join(printable(line) for line in text.split("\n")))
+
+
 class Terminal:
     """ports.Person at a terminal of 80 columns, with a keyboard and nothing else."""
 
@@ -232,10 +238,10 @@ class Terminal:
         self._console = console
 
     def say(self, text: str) -> None:
-        self._console.print(escape(text))
+        self._console.print(_harmless(text))
 
     def title(self, text: str) -> None:
-        self._console.print(f"\n[bold]{escape(text)}[/bold]")
+        self._console.print(f"\n[bold]{_harmless(text)}[/bold]")
 
     def show(self, outcome: Outcome) -> None:
         name = CHECKS[outcome.check].english
@@ -250,7 +256,7 @@ class Terminal:
             if value not in {None, ""}
         ]
         self._console.print(
-            Padding(escape(f"{mark}  {name}{where}: {', '.join(told)}"), (0, 0, 0, 2))
+            Padding(_harmless(f"{mark}  {name}{where}: {', '.join(told)}"), (0, 0, 0, 2))
         )
         for finding in outcome.findings:
             self.finding(finding)
@@ -258,11 +264,11 @@ class Terminal:
     def finding(self, finding: Finding, where: str = "") -> None:
         place = f"{where}: " if where else ""
         what, mend = sentence(finding.what), sentence(finding.mend)
-        text = f"[red]{finding.code}[/red]  {escape(place + what)}\n{escape(mend)}"
+        text = f"[red]{finding.code}[/red]  {_harmless(place + what)}\n{_harmless(mend)}"
         self._console.print(Padding(text, (0, 0, 0, 6)))
 
     def ask(self, question: str) -> str:
-        self._console.print(f"[bold]{escape(question)}[/bold] ", end="")
+        self._console.print(f"[bold]{_harmless(question)}[/bold] ", end="")
         return self._read()
 
     def confirm(self, question: str, *, default: bool) -> bool:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.control import Control
 
@@ -217,14 +218,18 @@ class View:
             self._console.control(Control.clear())
         for y, row in enumerate(rows):
             if y >= len(self._drawn) or self._drawn[y] != row:
-                self._console.file.write(f"{Control.move_to(0, y)}{self._fitting(row)}")
+                self._console.file.write(
+                    f"{Control.move_to(0, y)}{fitting(row, self._console.encoding)}"
+                )
         self._console.file.flush()
         self._drawn = rows
 
-    def _fitting(self, row: str) -> str:
-        """What the terminal's encoding has no sign for is a question mark."""
-        encoding = self._console.encoding
-        return row.encode(encoding, "replace").decode(encoding)
+
+def fitting(row: str, encoding: str) -> str:
+    """What the terminal's encoding has no sign for is a question mark. One that is two cells wide
+    leaves a cell at the end, in which the row before would go on being seen."""
+    found = row.encode(encoding, "replace").decode(encoding)
+    return found + " " * (cell_len(row) - cell_len(found))
 
 
 def _now() -> MonoNs:

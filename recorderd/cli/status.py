@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recorderd.config import find_config, load
+from recorderd.config.words import printable
 from recorderd.errors import StoreError
 from recorderd.evidence.findings import counted
 from recorderd.runtime.statusfile import doctor_status, recorder_status, upload_status
@@ -82,7 +83,7 @@ def print_status(found: dict[str, Any], console: Console) -> None:
     if "at" in found.get("doctor", {}):
         console.print(doctor_line(found["doctor"]), highlight=False, markup=False)
     for alarm in found["alarms"]:
-        console.print(f"[red]alarm[/red]  {escape(alarm)}")
+        console.print(f"[red]alarm[/red]  {escape(printable(alarm))}")
     if not found["alarms"]:
         console.print("no alarms")
 

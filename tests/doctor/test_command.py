@@ -147,6 +147,18 @@ def test_what_is_shown_fits_80_columns_and_no_text_is_taken_for_markup(capsys):
     assert max(map(len, told.split("\n"))) <= 80
 
 
+def test_what_a_modem_says_gives_the_terminal_no_orders(capsys):
+    terminal = Terminal(Console(width=80, highlight=False))
+    order = "\x1b]0;mine\x07\x9b2J"
+    terminal.show(Outcome("modem", order, {"identity": order}, (Finding("hot", order, order),)))
+    terminal.show(Outcome("modem", "", skipped=order))
+    terminal.title(order)
+    terminal.say(f"one\ntwo{order}")
+    told = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\x9b"} & set(told)
+    assert "one\ntwo" in told
+
+
 def test_a_closed_keyboard_is_no_consent():
     """End of input in the middle of the walk is taken as Ctrl-C."""
     code = (

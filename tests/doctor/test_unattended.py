@@ -150,6 +150,18 @@ def test_a_file_from_a_time_to_come_is_written_by_nobody(tmp_path):
     assert look(path)[1] == {"recorder-stopped"}
 
 
+def test_an_alarm_gives_the_terminal_no_orders(tmp_path, capsys):
+    path = make_box(tmp_path)
+    status(path)
+    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
+    told |= {"lines": {}, "alarms": ["modem: \x1b[2J\x9b2J says this"]}
+    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    assert main(["status", "--config", str(path)]) == 1
+    shown = capsys.readouterr().out
+    assert "says this" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
+
+
 def test_what_does_not_report_is_told_with_its_unit(tmp_path, capsys):
     path = make_box(tmp_path)
     command = ["status", "--config", str(path)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from recorderd.cli.monitor import Keyboard
+from recorderd.cli.monitor import Keyboard, fitting
 from recorderd.cli.monitor_page import Scene, page, ring_strip
 from recorderd.monitor.messages import SENT
 from recorderd.monitor.picture import LineView, Picture
@@ -175,6 +175,12 @@ def test_a_large_screen_shows_what_happened():
     found = shown(scene(talking(), 68), (120, 40))
     assert re.search(r"09:00:02.600\s+front-desk\s+caller identified: 0312345678 山田商店", found)
     assert re.search(r"09:00:06.000\s+front-desk\s+went off hook", found)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "euc-jp", "utf-8"])
+def test_a_row_fills_its_width_in_any_encoding(encoding):
+    row = page(Scene(Picture(), at(1), site="大阪のクリニック"), 80, 24)[0]
+    assert cell_len(fitting(row, encoding)) == cell_len(row) == 80
 
 
 def test_more_lines_are_paged():
