@@ -162,7 +162,7 @@ def _why_taken(config: Config) -> str | None:
 def _box(config: Config) -> Box:
     """The machine, or the one of a simulated office."""
     if config.simulation is None:
-        return RealBox(SystemClock())
+        return RealBox(SystemClock(config.storage.directory))
     office = _office(config, PatientInbox())
     return SimulatedBox(office.clock, office.office.faults)
 

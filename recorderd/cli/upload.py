@@ -78,7 +78,7 @@ def _uploader(
 ) -> Iterator[Uploader]:
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="carrier") as executor:
         chance = random.SystemRandom().random
-        clock = SystemClock()
+        clock = SystemClock(config.storage.directory)
         uploader = Uploader(config, clock, open_target, executor, stop, chance, tell)
         with uploader:
             yield uploader

@@ -37,6 +37,18 @@ def recorder_status(directory: Path, now: datetime | None = None) -> dict[str, A
     return _read(directory / STATUS, "the recorder", RECORDER_STALE_S, "recorderd", now)
 
 
+def clock_by_recorder(directory: Path) -> bool | None:
+    """Whether the clock is synchronised, by the word of a recorder that runs; None where there is none."""
+    try:
+        found = _load(directory / STATUS)
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(found["at"])).total_seconds()
+        word = bool(found["clock_synchronised"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # One of the future was said before the clock was set back.
+    return word if abs(age_s) <= RECORDER_STALE_S else None
+
+
 def upload_status(directory: Path) -> dict[str, Any]:
     """upload.json of a state directory. Raises StoreError."""
     return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd-upload")

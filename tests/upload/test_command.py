@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from recorderd.cli.main import main
+from recorderd.runtime import clock as clock_module
 from recorderd.upload.uploader import RETRY_MARK
 from tests.store.calls import SITE
 from tests.upload.box import OFFICE
@@ -67,6 +70,19 @@ def test_status_shows_what_waits(office, capsys):
     assert found["upload"]["waiting"] == 0
     run(office, "status")
     assert "archive: nothing more to upload, 0 calls waiting" in capsys.readouterr().out
+
+
+def test_the_heartbeat_has_the_recorders_word_of_the_clock(office, monkeypatch):
+    """The uploader's unit may not ask the kernel, and chrony leaves no other mark."""
+    libc = SimpleNamespace(adjtimex=lambda _buffer: -1)
+    refused = SimpleNamespace(CDLL=lambda *_, **_named: libc, create_string_buffer=bytearray)
+    monkeypatch.setattr(clock_module, "ctypes", refused)
+    monkeypatch.setattr(clock_module, "_TIMESYNCD", office.folder / "no-mark")
+    told = {"at": datetime.now(UTC).isoformat(), "alarms": [], "clock_synchronised": True}
+    (office.directory / "status.json").write_text(json.dumps(told), "utf-8")
+    assert run(office, "upload", "--once") == 0
+    (beat,) = office.folder.rglob("heartbeat.json")
+    assert json.loads(beat.read_text("utf-8"))["clock_synchronised"] is True
 
 
 def test_status_misses_an_uploader_that_never_ran(office, capsys):
