@@ -24,6 +24,10 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recorderd-rig"
 
+GUEST = "bookworm-amd64"
+UNUSED_S = 86400
+"""How long a folder of the same guest lies unused before the next build removes it."""
+
 BOOT_S = 240
 """14 s where nothing else runs; a loaded machine takes several times that."""
 
@@ -40,12 +44,13 @@ def image() -> Path:
     content = b"".join(path.read_bytes() for path in parts)
     content += subprocess.run(needs, capture_output=True, check=True).stdout
     digest = hashlib.sha256(content).hexdigest()[:12]
-    folder = CACHE / digest
+    folder = CACHE / f"{GUEST}-{digest}"
     if not (folder / "disk.img").exists():
         subprocess.run([HERE / "build.sh", folder], check=True)
-        for old in CACHE.iterdir():
-            if old != folder:
+        for old in CACHE.glob(f"{GUEST}-*"):
+            if time.time() - old.stat().st_mtime > UNUSED_S:
                 shutil.rmtree(old)
+    os.utime(folder)  # a machine of another version's tests may still run from another folder
     return folder
 
 
