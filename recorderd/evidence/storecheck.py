@@ -64,11 +64,15 @@ def verify_store(
 
 
 def read_checkpoint(path: Path) -> Note:
-    """A checkpoint's note that was kept in a file. Raises StoreError."""
+    """A checkpoint's note that was kept in a file. Raises StoreError.
+
+    A shell or an editor adds a blank line, or ends lines as Windows does: that alters no note.
+    """
     with files.guarded(path), path.open("rb") as file:
         data = file.read(NOTE_BYTES_MAX)
     try:
-        return chain.parse_note(data.decode())
+        lines = data.decode().strip().splitlines()
+        return chain.parse_note("\n".join([*lines, ""]))
     except (LedgerError, UnicodeError) as error:
         raise StoreError(f"{path}: not the note of a checkpoint ({error})") from error
 

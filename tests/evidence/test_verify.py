@@ -195,6 +195,17 @@ def test_a_store_put_back_shows_against_a_checkpoint_kept_elsewhere(top):
     assert "the checkpoint that you kept" in only_missing(found)
 
 
+@pytest.mark.parametrize("kept", ["{}", "{}\n", "\n{}\n\n"])
+def test_a_checkpoint_as_a_shell_or_an_editor_keeps_it(tmp_path, store, kept):
+    """`jq -r` ends its output with a line end of its own."""
+    text = judged(store).checkpoints["recorder"]
+    for ending in ("\n", "\r\n"):
+        (tmp_path / "kept").write_bytes(kept.format(text).replace("\n", ending).encode())
+        assert read_checkpoint(tmp_path / "kept") == chain.parse_note(text)
+    (tmp_path / "kept").write_text(text.replace("entries ", "entries 1"))
+    assert not judged(store, checkpoints=[read_checkpoint(tmp_path / "kept")]).is_proven
+
+
 def test_the_desk_cannot_be_cut_alone(store):
     path = store.directory / "ledger/desk/000000000000.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
