@@ -13,21 +13,32 @@ from recorderd.config import find_config, load
 from recorderd.config.words import printable
 from recorderd.errors import StoreError
 from recorderd.evidence.findings import counted
-from recorderd.runtime.statusfile import doctor_status, recorder_status, upload_status
+from recorderd.runtime.statusfile import (
+    DOCTOR,
+    STATUS,
+    doctor_status,
+    office_clock,
+    recorder_status,
+    upload_status,
+)
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import datetime
     from pathlib import Path
+
+    from recorderd.config.values import Config
 
 
 def status(options: argparse.Namespace) -> int:
     """Show the state of each line; exit 1 while there is an alarm or nobody is recording."""
     config = load(find_config(options.config))
-    found = recorder_status(config.storage.directory)
+    directory = config.storage.directory
+    found = recorder_status(directory, _clock(config, STATUS))
     if config.archive is not None:
-        found["upload"] = _upload_status(config.storage.directory)
+        found["upload"] = _upload_status(directory)
         found["alarms"] += [f"archive: {text}" for text in found["upload"]["alarms"]]
-    if (doctor := _doctor_status(config.storage.directory)) is not None:
+    if (doctor := _doctor_status(config)) is not None:
         found["doctor"] = doctor
         found["alarms"] += [f"doctor: {text}" for text in doctor["alarms"]]
     if options.json:
@@ -35,6 +46,11 @@ def status(options: argparse.Namespace) -> int:
     else:
         print_status(found, Console())
     return 1 if found["alarms"] else 0
+
+
+def _clock(config: Config, name: str) -> datetime | None:
+    """By which clock a status file is judged: None is this machine's."""
+    return None if config.simulation is None else office_clock(config.storage.directory / name)
 
 
 def _upload_status(directory: Path) -> dict[str, Any]:
@@ -45,10 +61,10 @@ def _upload_status(directory: Path) -> dict[str, Any]:
         return {"alarms": [str(error)]}
 
 
-def _doctor_status(directory: Path) -> dict[str, Any] | None:
+def _doctor_status(config: Config) -> dict[str, Any] | None:
     """What the nightly look has found; None where nobody ever looked."""
     try:
-        return doctor_status(directory)
+        return doctor_status(config.storage.directory, _clock(config, DOCTOR))
     except StoreError as error:
         return {"alarms": [str(error)]}
 

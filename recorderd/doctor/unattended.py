@@ -22,7 +22,13 @@ from recorderd.doctor.sides import outcome_of_health
 from recorderd.dsp.channelhealth import ChannelHealth
 from recorderd.dsp.health import LineHealth
 from recorderd.errors import StoreError
-from recorderd.runtime.statusfile import DOCTOR, recorder_status, upload_status
+from recorderd.runtime.statusfile import (
+    DOCTOR,
+    STATUS,
+    office_clock,
+    recorder_status,
+    upload_status,
+)
 from recorderd.units import iso
 
 if TYPE_CHECKING:
@@ -93,8 +99,9 @@ def _stale(status: dict[str, Any]) -> list[str]:
 
 def _recorder(config: Config) -> Iterator[Outcome]:
     """What the recorder says of itself, and of each line."""
+    now = None if config.simulation is None else office_clock(config.storage.directory / STATUS)
     try:
-        status = recorder_status(config.storage.directory)
+        status = recorder_status(config.storage.directory, now)
     except StoreError as error:
         yield Outcome("recorder", "", {}, (_stopped(str(error)),))
         return

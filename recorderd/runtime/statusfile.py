@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import UTC, datetime
-from time import sleep
+from datetime import UTC, datetime, timedelta
+from time import sleep, time
 from typing import TYPE_CHECKING, Any
 
 from recorderd.errors import StoreError
@@ -49,16 +49,31 @@ def clock_by_recorder(directory: Path) -> bool | None:
     return word if abs(age_s) <= RECORDER_STALE_S else None
 
 
+def office_clock(path: Path) -> datetime | None:
+    """What the clock of a simulated office shows, which has its script's day and not today.
+
+    It goes on from what the status file says as this machine's does; None where there is no file.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        passed = timedelta(seconds=time() - path.stat().st_mtime)
+        return datetime.fromisoformat(_load(path)["at"]) + passed
+    return None
+
+
 def upload_status(directory: Path) -> dict[str, Any]:
     """upload.json of a state directory. Raises StoreError."""
     return _read(directory / UPLOAD, "the uploader", UPLOADER_STALE_S, "recorderd-upload")
 
 
-def doctor_status(directory: Path) -> dict[str, Any] | None:
-    """doctor.json of a state directory; None where nobody ever looked. Raises StoreError."""
+def doctor_status(directory: Path, now: datetime | None = None) -> dict[str, Any] | None:
+    """doctor.json of a state directory; None where nobody ever looked. `now` as above.
+
+    Raises StoreError.
+    """
     if not (directory / DOCTOR).exists():
         return None
-    return _read(directory / DOCTOR, "the nightly look", DOCTOR_STALE_S, "recorderd-doctor.timer")
+    unit = "recorderd-doctor.timer"
+    return _read(directory / DOCTOR, "the nightly look", DOCTOR_STALE_S, unit, now)
 
 
 def _read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,12 @@ def status(path, **line):
     (path.parent / "state/status.json").write_text(json.dumps(found), "utf-8")
 
 
+def grow_old(file, age):
+    """A simulated office has its script's day: a file of it is as old as it lies there."""
+    at = (datetime.now(UTC) - age).timestamp()
+    os.utime(file, (at, at))
+
+
 def look(path, the_box=None, target=None):
     found = unattended.look(load(path), the_box or box(), lambda _: target)
     codes = {each["code"] for check in found["checks"] for each in check["findings"]}
@@ -81,10 +88,7 @@ def test_a_recorder_that_does_not_run_is_found(tmp_path):
     path = make_box(tmp_path)
     assert look(path)[1] == {"recorder-stopped"}
     status(path)
-    text = (tmp_path / "state/status.json").read_text("utf-8")
-    old = (datetime.now(UTC) - timedelta(minutes=10)).isoformat()
-    told = {**json.loads(text), "at": old}
-    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    grow_old(tmp_path / "state/status.json", timedelta(minutes=10))
     assert look(path)[1] == {"recorder-stopped"}
 
 
@@ -256,6 +260,7 @@ def test_a_nightly_look_that_stopped_is_an_alarm(tmp_path, capsys):
     status(path)
     old = {"at": "2026-01-01T03:00:00+09:00", "alarms": [], "checks": []}
     (tmp_path / "state/doctor.json").write_text(json.dumps(old), "utf-8")
+    grow_old(tmp_path / "state/doctor.json", timedelta(days=4))
     assert main(["status", "--json", "--config", str(path)]) == 1
     (alarm,) = json.loads(capsys.readouterr().out)["alarms"]
     assert alarm.startswith("doctor: the nightly look has not reported since 2026-01-01")
