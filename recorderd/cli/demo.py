@@ -1,6 +1,6 @@
 """`recorderd demo`: a simulated office day on the real code, with no hardware.
 
-In virtual time the day takes well under a minute. It leaves a configuration in its directory, so
+In virtual time the day takes a minute or so. It leaves a configuration in its directory, so
 that every other command can be tried on what it recorded.
 """
 
@@ -10,6 +10,7 @@ import logging
 import shutil
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -33,7 +34,6 @@ from recorderd.units import NS_PER_S, to_datetime
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-    from pathlib import Path
 
     from recorderd.config.values import Config
     from recorderd.units import MonoNs
@@ -193,8 +193,17 @@ def print_summary(directory: Path, config: Config, console: Console) -> None:
         console.print(f"  ffplay -autoexit {file}", soft_wrap=True, highlight=False, markup=False)
         console.print("See all that is known of it:")
         console.print(
-            f"  recorderd show {entry.record['id'][:8]} --config {directory / 'recorderd.toml'}",
+            f"  {program()} show {entry.record['id'][:8]} --config {directory / 'recorderd.toml'}",
             soft_wrap=True,
             highlight=False,
             markup=False,
         )
+
+
+def program() -> str:
+    """The command as the shell finds it: by its name alone, or as it was called just now."""
+    called = Path(sys.argv[0])
+    found = shutil.which("recorderd")
+    if called.name != "recorderd" or (found is not None and Path(found).samefile(called)):
+        return "recorderd"
+    return str(called)

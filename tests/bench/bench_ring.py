@@ -5,6 +5,7 @@ python -m tests.bench.bench_ring
 
 from __future__ import annotations
 
+import argparse
 import time
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def measure(rate_hz: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print("ns per 20 ms block of two channels")
     print(f"{'rate Hz':>8} {'copy in and out':>16} {'ring: append':>13} {'append and read':>16}")
     for rate_hz in (8000, 16000, 48000):
