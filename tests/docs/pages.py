@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+SYSTEMD = ROOT / "systemd/README.md"
 PAGES = [
     ROOT / "README.md",
-    ROOT / "systemd/README.md",
+    SYSTEMD,
     *sorted((ROOT / "hw").rglob("*.md")),
     *(ROOT / "tests" / room / "README.md" for room in ("bench", "faults", "rig")),
 ]
@@ -53,13 +54,24 @@ def is_command(text: str) -> bool:
     return text in ALONE or (" " in text and begins_with_a_program(text))
 
 
+def lines_of(block: str) -> list[str]:
+    lines = [_COMMENT.sub("", line).strip() for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def block_below(page: Path, heading: str) -> list[str]:
+    """The commands of the first block below a heading."""
+    text = page.read_text("utf-8").partition(f"\n## {heading}")[2].partition("\n## ")[0]
+    return lines_of(_FENCE.findall(text)[0][1])
+
+
 def commands_of(page: Path) -> list[str]:
     """Every command of a page as it is written there, without the remark behind it."""
     found = []
     for language, text in fences(page):
-        lines = [_COMMENT.sub("", line).strip() for line in text.splitlines()]
+        lines = lines_of(text)
         if language == "sh":
-            found += [line for line in lines if line]
+            found += lines
         else:
             assert not any(map(begins_with_a_program, lines)), f"{page}: a block without its sh"
     for text in inline_code(page):

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from tests.docs.pages import SYSTEMD, block_below
+
 # Given in the virtual machine of tests/rig, under a real systemd.
 IN_THE_RIG = {
     "sudo sh systemd/install.sh",
     "sudo sh systemd/install.sh --remove",
     "sudo PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/stick/wheels sh systemd/install.sh",
-    "sudo systemctl start recorderd && sudo recorderd status",
-    "sudo systemctl stop recorderd && sudo /opt/recorderd/bin/recorderd doctor --sheet acceptance.html",
-    "sudo systemctl enable --now recorderd-upload",
     "systemctl reload recorderd",
     "systemctl edit recorderd",
     "journalctl -u recorderd LINE=front-desk",
     "cat /proc/asound/cards",
     "systemd-analyze security",
-    "sudo mkfs.ext4 -L recordings /dev/sda1",
-    (
-        "echo 'LABEL=recordings /var/lib/recorderd ext4 "
-        "defaults,noatime,nofail,x-systemd.device-timeout=30 0 2' | sudo tee -a /etc/fstab"
-    ),
-    (
-        "sudo systemctl daemon-reload && sudo mount /var/lib/recorderd && "
-        "sudo chown recorderd: /var/lib/recorderd && sudo chmod 700 /var/lib/recorderd"
-    ),
-    "sudo systemctl edit recorderd",
+    # Their programs are, one by one; the walk of `doctor --sheet` is in tests/doctor/test_terminal.py.
+    "sudo systemctl start recorderd && sudo recorderd status",
+    "sudo systemctl enable --now recorderd-upload",
+    "sudo systemctl stop recorderd && sudo /opt/recorderd/bin/recorderd doctor --sheet acceptance.html",
+    # It types all that stands below this heading.
+    *block_below(SYSTEMD, "Recordings on a partition of their own"),
 }
 
 # Nothing here can give them: why.
