@@ -64,12 +64,15 @@ class Listener:
             case PlayedNotice():
                 self._verdicts.ask(what)
             case ev.CallAnswered() | ev.CallPlaced() | ev.CallFound() | ev.CallReopened():
-                self._verdicts.begin()
-                self._meter = HealthMeter()
-                self._measure_at = self._stream.position + MEASURED_EVERY
+                self._listen_to_call(HealthMeter())
             case ev.CallEnded() | ev.CallerIdClosureSeen():
                 self._verdicts.over()
                 self._meter = None
+
+    def _listen_to_call(self, meter: HealthMeter) -> None:
+        self._verdicts.begin()
+        self._meter = meter
+        self._measure_at = self._stream.position + MEASURED_EVERY
 
     def listen(self) -> list[ev.Input]:
         """All that became certain since the last time."""
@@ -83,6 +86,8 @@ class Listener:
             self._ear, self._trigger = self._new_ear(), self._new_trigger()
             self._stream.begin_anew()
             self._verdicts = Verdicts(self.line.name, self._stream)
+            if self._meter is not None:  # the call goes on
+                self._listen_to_call(self._meter)
         return found + list(self._verdicts.answers())
 
     def give_up(self) -> list[ev.Input]:

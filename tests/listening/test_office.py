@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import pairwise
+from itertools import count, pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +15,7 @@ from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
 from recorderd.dsp.line import LineEar
 from recorderd.listening import verdicts
+from recorderd.listening.stream import LineStream
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.runtime.workers import InlineWorker
 from recorderd.sim.audio import SimCard
@@ -199,6 +200,20 @@ def test_ears_that_fail_cost_no_recording(tmp_path, monkeypatch):
     assert record["notice"]["heard"] is None
     assert any("could not be listened to" in alarm for alarm in day.alarms)
     assert len([fact for fact in day.facts if isinstance(fact, heard.ListeningFailed)]) <= 2
+
+
+def test_ears_that_came_too_late_go_on_measuring_the_call(tmp_path, monkeypatch):
+    read, reads = LineStream.read, count()
+
+    def too_late_once(stream):
+        if stream.position > 320_000 and next(reads) == 0:
+            raise LookupError("overwritten")
+        return read(stream)
+
+    monkeypatch.setattr(LineStream, "read", too_late_once)
+    day = played(tmp_path, "09:00:10 one inbound number=5035551234 answer=7 talk=60\n")
+    measured = [fact.at for fact in day.facts if isinstance(fact, heard.LineMeasured)]
+    assert len(measured) >= 10
 
 
 def test_an_analyst_that_ended_is_an_alarm(tmp_path, monkeypatch):
