@@ -141,6 +141,9 @@ class SerialModem:
                 self._exchange(port)
         except PORT_ERRORS as error:
             reason = f"the modem at {self._settings.port} went away ({error})"
+        except Exception as error:  # whatever it is, a line without its modem knows no callers
+            log.exception("the modem port of line '%s'", self._line)
+            reason = f"the modem at {self._settings.port} cannot be served: {error!r}"
         finally:
             self._is_open.clear()
             with contextlib.suppress(OSError):  # it is closed whatever the device says to it

@@ -84,7 +84,10 @@ class PinDriver(ABC):
                 self._session(backoff)
             except DeviceError as error:
                 self._report_lost(str(error))
-                self._stopping.wait(backoff.next_ns() / NS_PER_S)
+            except Exception as error:  # whatever it is, a line without its pins has no calls
+                log.exception("line %s: its pins", self._line.name)
+                self._report_lost(f"the pins cannot be read: {error!r}")
+            self._stopping.wait(backoff.next_ns() / NS_PER_S)
 
     def _session(self, backoff: Backoff) -> None:
         try:

@@ -255,6 +255,24 @@ def drive_flood(bench: Bench, time: Time, edges: int) -> None:
         bench.requests[0].drained()
 
 
+def test_an_error_that_nobody_foresaw_ends_no_line(
+    bench: Bench, posted: Posted, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that died of it would leave a line without calls, and nobody would be told."""
+    serve, falls = bench.sensor._serve, iter([True])
+
+    def fall_once(sensor: PinDriver) -> None:
+        if next(falls, False):
+            raise KeyError("a defect")
+        serve(sensor)
+
+    monkeypatch.setattr(bench.sensor, "_serve", fall_once)
+    with Session(bench, LINE, posted, time):
+        ready(posted, 2)
+    (lost,) = posted.of_kind(DriverLost)
+    assert "a defect" in lost.reason
+
+
 @pytest.mark.parametrize("bench", ["rpi-edges", "gpiod"], indirect=True)
 def test_ten_thousand_edges_a_second_do_not_flood_the_inbox(
     bench: Bench, posted: Posted, time: Time, monkeypatch: pytest.MonkeyPatch

@@ -206,6 +206,23 @@ def test_a_link_that_leads_elsewhere_is_followed(device, driver, posted, link):
         again.unplug()
 
 
+def test_an_error_that_nobody_foresaw_ends_no_modem(device, driver, posted, monkeypatch):
+    exchange, falls = SerialModem._exchange, iter([True])
+
+    def fall_once(self, port):
+        if next(falls, False):
+            raise TypeError("a defect")
+        exchange(self, port)
+
+    monkeypatch.setattr(SerialModem, "_exchange", fall_once)
+    driver.start()
+    next_event(posted, DriverReady)
+    assert "a defect" in next_event(posted, DriverLost).reason
+    next_event(posted, DriverReady)
+    device.send(b"RING\r\n")
+    assert bytes_of(posted, 6) == b"RING\r\n"
+
+
 def test_a_missing_port_is_told_once_with_what_is_plugged_in(driver, posted, tmp_path, monkeypatch):
     by_id = tmp_path / "by-id"
     by_id.mkdir()
