@@ -21,6 +21,10 @@ Happening: TypeAlias = (
 )
 
 
+FLASHES_MAX = 1000
+"""A contact that goes bad makes so many; the draft, which holds them all, is written after each."""
+
+
 def take(call: LiveCall, event: Happening) -> list[ev.CallFact] | None:
     """Let something have its effect on the call that goes on; the facts that follow.
 
@@ -33,8 +37,10 @@ def take(call: LiveCall, event: Happening) -> list[ev.CallFact] | None:
         return None
     match event:
         case ev.HookFlashed():
-            call.flashes.append(Flash(event.at, event.duration_ns))
             far_end.loop_broken(event.at)
+            if len(call.flashes) == FLASHES_MAX:
+                return None
+            call.flashes.append(Flash(event.at, event.duration_ns))
         case ev.PulseDialled():
             dialling.pulse(event, call.direction)
         case heard.DigitHeard():

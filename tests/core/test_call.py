@@ -459,6 +459,18 @@ def test_person_who_answers_short_ringing_hears_the_notice_late():
     assert line.all(commands.PlayAnnouncement)[0].at == t(7.6)
 
 
+def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
+    line = Line()
+    line.lift(0)
+    for place in range(3000):
+        line.feed(ev.HookFlashed(t(1 + place), LINE, seconds(0.5)))
+    line.hang_up(4000)
+    line.passed(4010)
+    (record,) = line.records()
+    assert len(record.flashes) == 1000
+    assert record.flashes[-1].at == t(1000)
+
+
 # ---------------------------------------------------------------- whose announcement an answer is of
 
 
