@@ -40,7 +40,7 @@ from recorderd.core.manifest import (
     SaveDraft,
 )
 from recorderd.core.offer import Offer
-from recorderd.core.reports import differ, is_another, may_be_callers, of_same_burst
+from recorderd.core.reports import LATE_ID_NS, differ, is_another, may_be_callers, of_same_burst
 from recorderd.core.talk import Happening, take
 from recorderd.units import MonoNs, later, ms
 
@@ -76,6 +76,7 @@ class CallMachine:
         self._closed: LiveCall | None = None  # its handset is still up
         self._closings = Closings()
         self._time = reading.mono
+        self._over_at = MonoNs(-1)  # until then reports are of calls that are filed
         self._out: list[Output] = []
 
     # ------------------------------------------------------------ outside face
@@ -180,8 +181,11 @@ class CallMachine:
         if self._talking is not None:
             self._caller_id_while_talking(self._talking, event)
             return
+        if event.at <= self._over_at:  # told so late that its call is filed
+            return
         if self._offer is not None and is_another(self._offer.call, event):
             self._miss(self._offer, self._offer.ended_at)
+            self._over_at = min(self._over_at, later(event.at, -1))
         offer = self._offered_since(event.at)
         offer.identified(event.at)
         self._identify(offer.call, event)
@@ -232,7 +236,8 @@ class CallMachine:
         call.answer(event.at)
         call.found = event.at_start
         self._talking, self._closed, self._doubt = call, None, closure_doubt(call, event.at)
-        self._out.append(self._began(call, event, offered=offered))
+        began = ev.CallAnswered if offered else ev.CallFound if event.at_start else ev.CallPlaced
+        self._out.append(began(event.at, event.line, call.id))
         self._out.append(OpenRecording(call.record(self._reading), event.at))
         if event.at_start:
             call.notice_reason = "the call was already going on when the recorder started"
@@ -241,10 +246,6 @@ class CallMachine:
 
     def _direction(self, event: ev.WentOffHook) -> ev.Direction:
         return "outbound" if self.settings.ring_is_seen and not event.at_start else "unknown"
-
-    def _began(self, call: LiveCall, event: ev.WentOffHook, *, offered: bool) -> ev.CallFact:
-        unanswered = ev.CallFound if event.at_start else ev.CallPlaced
-        return (ev.CallAnswered if offered else unanswered)(event.at, event.line, call.id)
 
     def _announce(self, call: LiveCall, at: MonoNs) -> None:
         clip = call.settings.clip_for(call.direction)
@@ -390,7 +391,7 @@ class CallMachine:
 
     def _end(self, call: LiveCall) -> None:
         assert call.ended_at is not None
-        self._talking, self._doubt = None, None
+        self._talking, self._doubt, self._over_at = None, None, call.ended_at
         if call.notice is None and call.notice_reason is None and not call.notice_pending:
             call.notice_reason = "the call ended before it was announced"
         self._out.append(ev.CallEnded(call.ended_at, call.settings.line, call.id))
@@ -436,7 +437,7 @@ class CallMachine:
 
     def _miss(self, offer: Offer, at: MonoNs) -> None:
         self._offer, call = None, offer.call
-        call.ended_at = at
+        call.ended_at, self._over_at = at, later(at, LATE_ID_NS)
         self._out.append(ev.CallMissed(at, self.settings.line, call.id))
         self._out.append(FileRecord(call.record(self._reading)))
 

@@ -459,6 +459,51 @@ def test_person_who_answers_short_ringing_hears_the_notice_late():
     assert line.all(commands.PlayAnnouncement)[0].at == t(7.6)
 
 
+def test_a_report_told_when_its_call_is_filed_is_nobody_s():
+    """Listening may be held up for longer than a call that rings, and its sound tells the place."""
+    line = Line()
+    line.ring(0)
+    line.passed(30)
+    line.ring(40)
+    line.heard_id(3, "0300000000")
+    line.lift(42)
+    line.hang_up(50)
+    line.heard_id(42, "0400000000")
+    line.passed(90)
+    missed, answered = line.records()
+    assert missed.disposition == "missed"
+    assert (answered.started_at, answered.caller) == (t(40), None)
+
+
+def test_an_old_report_ends_no_call_that_rings():
+    line = Line()
+    line.ring(0)
+    line.passed(30)
+    line.caller_id(40, "0400000000")
+    line.ring(41)
+    line.heard_id(1, "0100000000")
+    line.passed(60)
+    _, record = line.records()
+    assert record.caller.number == "0400000000"
+    assert record.rings == 1
+
+
+def test_the_second_of_two_callers_is_known_though_both_reports_come_after_the_ring():
+    line = Line("GB")
+    line.caller_id(0, "0100000000")
+    line.ring(1)
+    line.ring(9)
+    line.heard_id(7, "0200000000")
+    line.caller_id(7.5, "0200000000")
+    line.lift(12)
+    line.hang_up(20)
+    line.passed(40)
+    first, second = line.records()
+    assert (first.disposition, first.caller.number) == ("missed", "0100000000")
+    assert (second.disposition, second.caller.number) == ("recorded", "0200000000")
+    assert second.caller.source == "line-audio"
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
