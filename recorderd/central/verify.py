@@ -23,19 +23,21 @@ from recorderd.errors import LedgerError, RefusedError
 from recorderd.evidence.findings import Case, Judgement, counted, verdict_of
 from recorderd.evidence.index import CallIndex
 from recorderd.evidence.ledgercheck import LedgerCheck
+from recorderd.evidence.part import REPLY_BYTES_MAX, stamps
 from recorderd.store.ledger import RECORDER, chain_lines, chain_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from recorderd.archive.target import Target
+    from recorderd.core.chain import Entry
 
 UPLOADED = b'"kind":"call-uploaded"'
 ABSENT_MAX = 10_000
 """Calls that are not there; with more of them something is wrong for certain."""
 
 _PART = re.compile(r"chain=([A-Za-z0-9][A-Za-z0-9-]{0,31})/(\d{12,15}\.jsonl)")
-_STAMP = re.compile(r"timestamps/[^/]+\.tsr")
+_STAMP = re.compile(r"timestamps/([A-Za-z0-9][A-Za-z0-9-]{0,31})-(\d{12,15})\.tsr")
 _OBJECT = re.compile(r"(date=\d{4}-\d\d-\d\d/([^/]+)/)([^/]+)")
 
 
@@ -80,10 +82,12 @@ class _SiteCheck:
         self._case = Case()
         self._deep = deep
         self._is_named = fingerprint is not None
+        self._stamps: dict[tuple[str, int], str] = {}  # key, by chain and entry
+        self._stamped: dict[tuple[str, int], str] = {}  # those entries' notes
         self._fetch_ledger()
         self._fingerprint = fingerprint or self._last_key()
         self._ledger = LedgerCheck(
-            work, self._case, self._fingerprint, (), index.take, is_copy=True
+            work, self._case, self._fingerprint, (), self._take, is_copy=True
         )
         self._calls = ArchivedCallCheck(target, self._ledger.keys, deep=deep)
 
@@ -94,6 +98,7 @@ class _SiteCheck:
             self._look_at(prefix, call_id, names)
             tell(min(done, total), total)
         self._judge_absent()
+        self._judge_stamps()
         self._ledger.judge_ends()
         return self._judgement()
 
@@ -104,9 +109,12 @@ class _SiteCheck:
         root = f"ledger/site={self._site}/"
         for item in self._target.list(root):
             part = _PART.fullmatch(item.key.removeprefix(root))
+            stamp = _STAMP.fullmatch(item.key.removeprefix(root))
             if part is not None:
                 self._fetch(item.key, self._work / LEDGER / part[1] / part[2])
-            elif not _STAMP.fullmatch(item.key.removeprefix(root)):
+            elif stamp is not None:
+                self._stamps[stamp[1], int(stamp[2])] = item.key
+            else:
                 self._case.altered.deny(f"{item.key}: nobody knows what it is")
         if not (self._work / LEDGER / RECORDER).is_dir():
             raise RefusedError(
@@ -130,6 +138,32 @@ class _SiteCheck:
                 except LedgerError:
                     continue  # the walk tells it
         return found
+
+    def _take(self, entry: Entry) -> None:
+        """An entry of any chain; the notes of checkpoints that were stamped are kept."""
+        self._index.take(entry)
+        if entry.kind == chain.CHECKPOINT:
+            note = chain.checkpoint_of(entry)
+            place = (note.origin.rpartition("/")[2], entry.seq)
+            if place in self._stamps:
+                self._stamped[place] = str(entry.data["note"])
+
+    def _judge_stamps(self) -> None:
+        """Whether each time stamp is over the checkpoint by whose entry it is named."""
+        for place, key in self._stamps.items():
+            note = self._stamped.get(place)
+            if note is None:
+                self._case.altered.deny(f"{key}: its ledger has no checkpoint there")
+            elif not stamps(self._beginning_of(key), note.encode()):
+                self._case.altered.deny(f"{key}: stamps something else than that checkpoint")
+
+    def _beginning_of(self, key: str) -> bytes:
+        data = bytearray()
+        for block in self._target.read(key):
+            data += block
+            if len(data) > REPLY_BYTES_MAX:
+                break
+        return bytes(data[:REPLY_BYTES_MAX])
 
     # ------------------------------------------------------------ the calls
 
@@ -186,6 +220,18 @@ class _SiteCheck:
 
     # ------------------------------------------------------------ the two verdicts
 
+    def _limits(self) -> Iterator[str]:
+        if self._stamps:
+            are = (
+                "is over its checkpoint" if len(self._stamps) == 1 else "are over their checkpoints"
+            )
+            yield f"{counted(len(self._stamps), 'time stamp')} {are}; who gave it says `openssl ts`"
+        if not self._is_named:
+            yield (
+                f"that this key ({self._fingerprint}) is the one noted at installation is for you "
+                "to compare, or to give with --fingerprint"
+            )
+
     def _judgement(self) -> Judgement:
         waiting = self._calls.not_yet
         if waiting:
@@ -201,10 +247,7 @@ class _SiteCheck:
             f"Nothing altered: {what} are what the ledger names, signed with "
             f"{'the key that you named' if self._is_named else 'the key that it names'}; the sound {proof}",
             "ALTERED: {count} of this site is not what was recorded or signed",
-            ""
-            if self._is_named
-            else f"that this key ({self._fingerprint}) is the one noted at installation is for you "
-            "to compare, or to give with --fingerprint",
+            "; ".join(self._limits()),
         )
         signed = self._ledger.chains[RECORDER].walk.signed
         missing = verdict_of(

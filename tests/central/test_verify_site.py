@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
 import pytest
 
-from recorderd.archive.layout import call_prefix, chain_key
+from recorderd.archive.layout import call_prefix, chain_key, timestamp_key
 from recorderd.archive.target import content_of_bytes
 from recorderd.central.verify import verify_site
 from recorderd.cli.main import main
+from recorderd.core import chain
 from recorderd.errors import RefusedError
 from recorderd.store.erasing import Sentence, erase
-from recorderd.store.ledger import Ledger
+from recorderd.store.ledger import Ledger, chain_lines
 from tests.central.offices import folder_target
 from tests.evidence.stores import Store, short_files
 from tests.store.calls import KEY, SITE
@@ -43,22 +45,24 @@ class Copied:
 
     def note(self, folder):
         office = self.store.office
-        chain = Ledger(self.store.directory, "uploader", SITE.name, KEY, office.reading)
-        chain.append("call-uploaded", call=folder.name, date="2026-11-23", receipt_sha256="0" * 64)
-        chain.sign()
-        chain.close()
+        uploader = Ledger(self.store.directory, "uploader", SITE.name, KEY, office.reading)
+        uploader.append(
+            "call-uploaded", call=folder.name, date="2026-11-23", receipt_sha256="0" * 64
+        )
+        uploader.sign()
+        uploader.close()
 
     def copy_ledger(self):
         """Parts as an uploader cuts them: other ones than the box's own files."""
         shutil.rmtree(self.folder / "ledger", ignore_errors=True)
-        for chain in sorted((self.store.directory / "ledger").iterdir()):
+        for folder in sorted((self.store.directory / "ledger").iterdir()):
             lines = []
-            for path in sorted(chain.glob("*.jsonl")):
+            for path in sorted(folder.glob("*.jsonl")):
                 here = path.read_bytes().splitlines(keepends=True)
                 lines[int(path.stem) :] = here
             for first in range(0, len(lines), 7):
                 part = b"".join(lines[first : first + 7])
-                self.put(chain_key(SITE.name, chain.name, first), part)
+                self.put(chain_key(SITE.name, folder.name, first), part)
 
     def put(self, key, data):
         self.target.put(key, content_of_bytes(data))
@@ -234,9 +238,26 @@ def test_strange_objects_in_the_ledger(copied):
     assert "nobody knows what it is" in only_altered(copied.judged())
 
 
-def test_time_stamps_are_no_chain(copied):
-    copied.put(f"ledger/site={SITE.name}/timestamps/recorder-000000000005.tsr", b"x")
-    assert copied.judged().is_proven
+def checkpoints(copied):
+    lines = chain_lines(copied.store.directory / "ledger/recorder")
+    return [entry for entry in chain.walk(lines) if entry.kind == chain.CHECKPOINT]
+
+
+def test_a_time_stamp_is_over_the_checkpoint_that_it_is_named_by(copied):
+    first, second, *_ = checkpoints(copied)
+    token = b"DER " + hashlib.sha256(first.data["note"].encode()).digest() + b" and a signature"
+    copied.put(timestamp_key(SITE.name, "recorder", first.seq), token)
+    found = copied.judged()
+    assert found.is_proven
+    assert "1 time stamp is over its checkpoint" in found.altered.sentence
+    copied.put(timestamp_key(SITE.name, "recorder", second.seq), token)
+    copied.put(timestamp_key(SITE.name, "recorder", second.seq - 1), token)
+    copied.put(f"ledger/site={SITE.name}/timestamps/other.tsr", token)
+    problems = only_altered(copied.judged())
+    key = f"recorder-{second.seq:012d}.tsr"
+    assert f"{key}: stamps something else than that checkpoint" in problems
+    assert f"recorder-{second.seq - 1:012d}.tsr: its ledger has no checkpoint there" in problems
+    assert "other.tsr: nobody knows what it is" in problems
 
 
 def test_a_site_that_is_not_there(copied):
