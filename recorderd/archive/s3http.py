@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from recorderd import __version__
 from recorderd.archive.sigv4 import EMPTY_SHA256, Signer, encoded_path, encoded_query
 from recorderd.archive.target import proven_blocks
+from recorderd.archive.wayout import proxy_for
 from recorderd.errors import RefusedError, TryAgainError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from recorderd.archive.sigv4 import Keys
     from recorderd.archive.target import Content
+    from recorderd.archive.wayout import Proxy
 
 CONNECT_S_MAX = 10.0
 ANSWER_S_MAX = 60.0
@@ -201,18 +203,41 @@ class Connection:
     def _connected(self) -> http.client.HTTPConnection:
         self._keys = None
         link: http.client.HTTPConnection
+        proxy = self._proxy() if self._is_tls else None
         if self._is_tls:
+            host, port = (proxy.host, proxy.port) if proxy else (self._host, None)
             context = self._trust()
-            link = http.client.HTTPSConnection(self._host, timeout=CONNECT_S_MAX, context=context)
+            link = http.client.HTTPSConnection(host, port, timeout=CONNECT_S_MAX, context=context)
         else:
             link = http.client.HTTPConnection(self._host, timeout=CONNECT_S_MAX)
         link.response_class = _WholeResponse
         link.auto_open = 0  # it would connect again without our limits
         self._link = link
-        link.connect()
+        if proxy is None:
+            link.connect()
+        else:
+            self._connect_through(proxy, link)
         assert link.sock is not None
         link.sock.settimeout(self.answer_s_max)
         return link
+
+    def _proxy(self) -> Proxy | None:
+        try:
+            return proxy_for(self._host)
+        except ValueError as error:
+            raise TryAgainError(f"{self._name}: {error}") from None
+
+    def _connect_through(self, proxy: Proxy, link: http.client.HTTPConnection) -> None:
+        service = urlsplit(self._endpoint)
+        assert service.hostname is not None
+        link.set_tunnel(service.hostname, service.port or 443, proxy.headers)
+        try:
+            link.connect()
+        except ssl.SSLError:  # of the service behind it
+            raise
+        except OSError as error:
+            text = f"the proxy {proxy.name} (HTTPS_PROXY): {_reason(error)}"
+            raise TryAgainError(f"{self._name}: {self._endpoint}: {text}") from error
 
     def _trust(self) -> ssl.SSLContext:
         try:
