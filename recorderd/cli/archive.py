@@ -69,15 +69,19 @@ def compact(options: argparse.Namespace) -> int:
 
 def _told(report: Report) -> str:
     words = [
-        f"{report.rows} rows of {report.batches} batches taken in",
-        f"{report.merges} merges",
-        f"{report.swept} old files removed",
+        f"{counted(report.rows, 'row')} of {_batches(report.batches)} taken in",
+        counted(report.merges, "merge"),
+        f"{counted(report.swept, 'old file')} removed",
     ]
     if report.kept:
-        words.append(f"{report.kept} batches stay, for the archive would not remove them")
+        words.append(f"left in landing/, for the archive keeps it: {_batches(report.kept)}")
     if report.problems:
-        words.append(f"{len(report.problems)} problems")
+        words.append(counted(len(report.problems), "problem"))
     return ", ".join(words)
+
+
+def _batches(count: int) -> str:
+    return f"{count:,} batch{'' if count == 1 else 'es'}"
 
 
 # ---------------------------------------------------------------- search
@@ -216,7 +220,7 @@ def _print_limits(answer: Answer, zone: ZoneInfo, console: Console) -> None:
     text = f"of all that had landed at {_shown(answer.as_of, zone)}"
     if answer.landed:
         since = f" since {_shown(answer.compacted_at, zone)}" if answer.compacted_at else ""
-        text += f", {answer.landed} batches of it not compacted{since}"
+        text += f", {_batches(answer.landed)} of it not compacted{since}"
     console.print(text + "; `recorderd archive sites` says which boxes are behind", soft_wrap=True)
     if answer.has_more:
         console.print(f"older calls match too: these are the last {len(answer.calls)}")

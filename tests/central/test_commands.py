@@ -40,7 +40,7 @@ def test_compact_says_what_it_did(office, capsys):
     land(office.target, [a_row("c1"), a_row("c2")])
     assert office("compact") == 0
     out = capsys.readouterr().out
-    assert out == "2 rows of 1 batches taken in, 0 merges, 0 old files removed\n"
+    assert out == "2 rows of 1 batch taken in, 0 merges, 0 old files removed\n"
 
 
 def test_too_little_memory_is_told_with_its_mend(office, capsys):
@@ -48,7 +48,7 @@ def test_too_little_memory_is_told_with_its_mend(office, capsys):
     assert office("compact", "--memory-mb", "1") == 1
     assert "`recorderd archive compact --memory-mb` gives it more" in capsys.readouterr().err
     assert office("compact") == 0
-    assert "2000 rows of 1 batches" in capsys.readouterr().out
+    assert "2,000 rows of 1 batch taken" in capsys.readouterr().out
 
 
 def test_a_bad_batch_is_an_exit_of_1(office, capsys):
@@ -56,7 +56,7 @@ def test_a_bad_batch_is_an_exit_of_1(office, capsys):
     assert office("compact") == 1
     told = capsys.readouterr()
     assert f"osaka: {key}: row 1: revision is out of range; look at that box's" in told.err
-    assert "1 problems" in told.out
+    assert "1 problem" in told.out
 
 
 def test_a_search_for_people(office, capsys):
@@ -66,7 +66,7 @@ def test_a_search_for_people(office, capsys):
     assert "abcdefgh  osaka  2026-07-10 10:00:00+09:00  front" in told.out
     assert "TANAKA [x]" in told.out
     assert told.out.endswith("1 call\n")
-    assert "1 batches of it not compacted" in told.err
+    assert "1 batch of it not compacted" in told.err
     office("search", "--time-zone", "America/New_York")
     assert "2026-07-09 21:00:00-04:00" in capsys.readouterr().out
 
