@@ -97,6 +97,6 @@ def retention_rules(config: Config) -> Rules:
     days = {each.name: each.days for each in config.retention}
     return Rules(
         days={STANDARD: config.storage.retention_days, **days},
-        has_archive=config.archive is not None,
+        archive=None if config.archive is None else config.archive.url,
         free_min_bytes=config.storage.free_min_mb * MB,
     )

@@ -33,7 +33,7 @@ class Rules:
     """What the configuration says today."""
 
     days: Mapping[str, int]  # by class
-    has_archive: bool
+    archive: str | None  # its URL
     free_min_bytes: int
 
 
@@ -54,13 +54,13 @@ def judge(call: KeptCall, rules: Rules, *, is_short: bool) -> Rule | Reason:
     days = rules.days.get(call.retention)
     if call.is_held:
         return "held"
-    if rules.has_archive and not call.is_confirmed:
+    if rules.archive is not None and not call.is_confirmed:
         return "not uploaded"
     if days is None:
         return "class unknown"
     if call.age_s >= days * DAY_S:
         return "age"
-    if not (is_short and rules.has_archive):
+    if not is_short or rules.archive is None:
         return "young"
     return "space" if call.sound_bytes else "no sound here"
 

@@ -308,6 +308,7 @@ class Keeper:
             self._look_at = min(self._look_at, later(self._reading.mono, MEASURE_EVERY_NS))
 
     def _judged(self, page: list[Entry]) -> list[KeptCall]:
+        archive = self.rules.archive
         return [
             KeptCall(
                 id=entry.record["id"],
@@ -315,7 +316,8 @@ class Keeper:
                 age_s=self._age.age(box_time_of(entry) * NS_PER_S) // NS_PER_S,
                 sound_bytes=sound_bytes(entry.folder),
                 is_held=is_held(entry.folder),
-                is_confirmed=self.rules.has_archive and is_confirmed(entry.folder, entry.record),
+                is_confirmed=archive is not None
+                and is_confirmed(entry.folder, entry.record, archive),
             )
             for entry in page
         ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recorderd.disk import files
-from recorderd.disk.layout import ERASED, RECEIPT
+from recorderd.disk.layout import ARCHIVED, ERASED, RECEIPT
 from recorderd.store.holds import lock_folder
 
 if TYPE_CHECKING:
@@ -61,17 +61,23 @@ def write_receipt(folder: Path, receipt: Receipt) -> bool:
         return True
 
 
-def is_confirmed(folder: Path, record: dict[str, Any]) -> bool:
-    """Whether the archive holds every segment of a call as its record names it.
+def counts_for(receipt: Receipt, folder: Path, archive: str) -> bool:
+    """Whether a receipt is of the archive with this URL, to which a call goes anew where it was in
+    another one before. Sound that made room is in that one alone, and nothing can be done about it."""
+    is_same = receipt.archive.rstrip("/") == archive.rstrip("/")
+    return is_same or (folder / ARCHIVED).exists()
 
-    One that cannot be read confirms nothing. A call without sound has nothing in the archive that could
+
+def is_confirmed(folder: Path, record: dict[str, Any], archive: str) -> bool:
+    """Whether the archive with this URL holds every segment of a call as its record names it.
+
+    A receipt that cannot be read confirms nothing. A call without sound has nothing in the archive that could
     be missing.
     """
     wanted = {segment["file"]: segment["sha256"] for segment in record["segments"]}
     if not wanted:
         return True
-    try:
-        confirmed = json.loads((folder / RECEIPT).read_bytes())["files"]
-        return all(confirmed.get(name) == digest for name, digest in wanted.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    receipt = read_receipt(folder)
+    if receipt is None or not counts_for(receipt, folder, archive):
         return False
+    return all(receipt.files.get(name) == digest for name, digest in wanted.items())

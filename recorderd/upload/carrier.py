@@ -73,11 +73,11 @@ class Carrier:
 
     def carry(self, call: Waiting) -> Carried:
         """Bring a call to the archive. Raises ArchiveError, StoreError, and Stopped."""
+        target = self._target()
         try:
-            parcel = pack_parcel(self._directory, call, self._zone, self._site)
+            parcel = pack_parcel(self._directory, call, self._zone, self._site, target.name)
         except StoreError as error:
             raise StoreError(without_number(str(error))) from None
-        target = self._target()
         held = {piece.name: self._carry(target, call, piece) for piece in parcel.pieces}
         return Carried(parcel, held, target.name)
 

@@ -16,7 +16,7 @@ from recorderd.archive.target import Content, content_of_file
 from recorderd.disk import files
 from recorderd.disk.layout import CALLS, ERASED, ERASED_SIGNATURE, RECORD
 from recorderd.errors import StoreError
-from recorderd.store.receipts import Receipt, read_receipt
+from recorderd.store.receipts import Receipt, counts_for, read_receipt
 from recorderd.store.records import (
     amendments,
     read_json,
@@ -75,13 +75,13 @@ def find_folder(directory: Path, call: Waiting, zone: tzinfo) -> Path:
     return found
 
 
-def pack_parcel(directory: Path, call: Waiting, zone: tzinfo, site: str) -> Parcel:
-    """What is to be sent of a call now. Raises StoreError."""
+def pack_parcel(directory: Path, call: Waiting, zone: tzinfo, site: str, archive: str) -> Parcel:
+    """What is to be sent of a call to the archive with this URL now. Raises StoreError."""
     folder = find_folder(directory, call, zone)
     if (folder / ERASED).exists():
         return _erased(folder, call, site)
     try:
-        return _kept(folder, call, site)
+        return _kept(folder, call, site, archive)
     except StoreError:
         if (folder / ERASED).exists():  # just now
             return _erased(folder, call, site)
@@ -92,7 +92,7 @@ def _date_of(folder: Path) -> str:
     return "-".join(folder.parts[-4:-1])
 
 
-def _kept(folder: Path, call: Waiting, site: str) -> Parcel:
+def _kept(folder: Path, call: Waiting, site: str, archive: str) -> Parcel:
     original, record_sha256 = read_original(folder)
     record, changes = read_record(folder), amendments(folder)
     date = _date_of(folder)
@@ -100,21 +100,27 @@ def _kept(folder: Path, call: Waiting, site: str) -> Parcel:
     names |= {path.name: files.sha256_of(path) for path in changes}
     names[RECORD] = record_sha256
     row = row_of(record, site, date, len(changes), record_sha256)
-    return _parcel(folder, call, site, names, row)
+    before = read_receipt(folder)
+    if before is not None and not counts_for(before, folder, archive):
+        before = None
+    return _parcel(folder, call, site, names, row, before)
 
 
 def _erased(folder: Path, call: Waiting, site: str) -> Parcel:
     names = {name: files.sha256_of(folder / name) for name in (ERASED_SIGNATURE, ERASED)}
     record_sha256 = str(read_json(folder / ERASED).get("record_sha256"))
     row = row_of(text_record(folder), site, _date_of(folder), ERASED_REVISION, record_sha256)
-    return _parcel(folder, call, site, names, row)
+    return _parcel(folder, call, site, names, row, None)
 
 
 def _parcel(
-    folder: Path, call: Waiting, site: str, names: dict[str, str], row: dict[str, Any]
+    folder: Path,
+    call: Waiting,
+    site: str,
+    names: dict[str, str],
+    row: dict[str, Any],
+    before: Receipt | None,
 ) -> Parcel:
-    is_erased = row["erased_at"] is not None
-    before = None if is_erased else read_receipt(folder)
     prefix = call_prefix(site, row["date"], call.id)
     pieces = tuple(
         Piece(name, _label(name, index), prefix + name, content_of_file(folder / name, sha256))

@@ -85,6 +85,14 @@ class Queue:
     def close(self) -> None:
         self._database.close()
 
+    def begin_with(self, archive: str) -> None:
+        """What is known is of one archive: where it is another one than before (its URL), all begins
+        anew with the ledger's first entry."""
+        if self.known("archive") != archive:
+            with self._transaction():
+                self._database.execute("DELETE FROM known")
+                self._know("archive", archive)
+
     # ------------------------------------------------------------ calls
 
     def followed(self) -> Head:

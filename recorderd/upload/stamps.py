@@ -45,11 +45,15 @@ def stamp(directory: Path, url: str, queue: Queue, now: WallNs) -> None:
         note = chain.checkpoint_of(chain.parse_line(line))
     except LedgerError:
         return  # a long part was cut before its checkpoint: the next one is stamped
-    text = chain.note_text(note.origin, note.head, note.at, note.others)
-    token = fetch_timestamp(url, text.encode())
     folder = directory / LEDGER / TIMESTAMPS
-    files.make_directory(folder, directory)
-    files.write_durable(folder / f"{sent - 1}.tsr", token)
+    path = folder / f"{sent - 1}.tsr"
+    if (
+        not path.exists()
+    ):  # what was forgotten is sent as it is: the archive may have it, and no other
+        text = chain.note_text(note.origin, note.head, note.at, note.others)
+        token = fetch_timestamp(url, text.encode())
+        files.make_directory(folder, directory)
+        files.write_durable(path, token)
     queue.know(_KNOWN, {"entry": sent - 1, "at": now, "is_sent": False})
 
 

@@ -76,6 +76,10 @@ ATTEMPTS_ONCE = 3
 
 RETRY_MARK = "upload.retry"
 
+PARKED_EVERY_NS = seconds(6 * 3600)
+"""A refusal may have been a passing one (a proxy's, a service that was being mended); the alarm stays
+until it is over."""
+
 
 class _Turn:
     """What came of the calls of one round so far.
@@ -143,6 +147,7 @@ class Uploader:
         self._target: Target | None = None
         self._heads: dict[str, Head] = {}
         self._batch_at = self._beat_at = self._probe_until = self._show_at = clock.now()
+        self._unpark_at = later(clock.now(), PARKED_EVERY_NS)
 
     def __enter__(self) -> Self:
         """Raises StoreError where the recorder has never run, or another uploader is at work."""
@@ -158,6 +163,7 @@ class Uploader:
             self._ledger.sign()
             self._queue = Queue(self._directory)
             opening.callback(self._queue.close)
+            self._queue.begin_with(self._archive.url)
             self._queue.unpark()  # somebody may have mended what was wrong, and started anew
             limit = self._archive.limit_kb_s * 1000
             self._carrier = Carrier(
@@ -238,10 +244,7 @@ class Uploader:
 
     def _round(self) -> bool:
         """Whether there is more to do at once. Raises ArchiveError and StoreError."""
-        mark = self._directory / RETRY_MARK
-        if mark.exists():
-            files.remove_durable(mark)
-            log.info("%d parked calls are tried again", self._queue.unpark())
+        self._unpark()
         follow(self._directory, self._queue)
         local = to_datetime(self._clock.reading().wall, self._zone)
         if not self._ignores_hours and not is_within(self._archive.hours, local):
@@ -256,6 +259,17 @@ class Uploader:
         self._report.doing = "uploading" if has_more else "nothing more to upload"
         self._beat_if_due()
         return has_more
+
+    def _unpark(self) -> None:
+        """Let parked calls be tried again, where somebody says so and some times a day."""
+        mark = self._directory / RETRY_MARK
+        is_asked = mark.exists()
+        if is_asked:
+            files.remove_durable(mark)
+        if is_asked or self._clock.now() >= self._unpark_at:
+            self._unpark_at = later(self._clock.now(), PARKED_EVERY_NS)
+            if count := self._queue.unpark():
+                log.info("parked calls are tried again: %d", count)
 
     def _open_target(self) -> Target:
         return self._make_target(self._archive)
@@ -279,11 +293,11 @@ class Uploader:
             if self._archive.timestamp_url:
                 wall = self._clock.reading().wall
                 stamp(self._directory, self._archive.timestamp_url, self._queue, wall)
+            send_stamp(self._directory, self._site, self._queue, target)
         except ArchiveError as error:
             self._report.stamps = str(error)
         else:
             self._report.stamps = None
-            send_stamp(self._directory, self._site, self._queue, target)
 
     def _send_rows(self, *, at_once: bool) -> None:
         now, waiting = self._clock.now(), self._queue.rows_waiting()

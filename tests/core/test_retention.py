@@ -24,7 +24,7 @@ def a_call(call_id="a", retention="standard", days=200, sound=1000, held=False, 
 
 
 def rules(archive=False, free_min=0):
-    return Rules(DAYS, archive, free_min)
+    return Rules(DAYS, "s3://recordings" if archive else None, free_min)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from recorderd.recording.keeper import MB, RESERVE
 from recorderd.runtime.status import Status
 from tests.faults.test_disk_errors import DISK_MB, fill
 from tests.recording.test_keeper import MINUTE_NS, Box
-from tests.store.shelf import confirm, is_erased, is_whole
+from tests.store.shelf import ARCHIVE, confirm, is_erased, is_whole
 
 pytestmark = pytest.mark.faults
 
@@ -65,7 +65,7 @@ def test_the_status_tells_of_a_full_disk_on_the_full_disk(box):
 
 
 def test_room_is_made_of_what_the_archive_has_and_of_nothing_else(box):
-    box.rules = box.keeper.rules = replace(box.rules, has_archive=True)
+    box.rules = box.keeper.rules = replace(box.rules, archive=ARCHIVE)
     folders = []
     for number in range(CALLS):
         folders.append(box.call(f"call-{number:02d}", sound=SOUND))

@@ -26,6 +26,7 @@ from recorderd.store.recovery import RecoveryReport
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 from tests.store.calls import KEY, SITE, in_memory
 from tests.store.shelf import (
+    ARCHIVE,
     NAME,
     NUMBER,
     ZONE,
@@ -47,7 +48,7 @@ class Box:
 
     def __init__(self, directory, days=DAYS, *, has_archive=False, monkeypatch=None):
         self.directory = directory
-        self.rules = Rules(days, has_archive, 500 * MB)
+        self.rules = Rules(days, ARCHIVE if has_archive else None, 500 * MB)
         self.now = 0  # true time
         self.booted_at, self.boot = 0, 0
         self.error_ns, self.synchronised = 0, True
@@ -196,7 +197,7 @@ def test_a_call_whose_record_was_lost_is_never_erased_and_is_an_alarm(box):
 
 
 def test_what_is_not_in_the_archive_is_kept(box):
-    box.keeper.rules = replace(box.rules, has_archive=True)
+    box.keeper.rules = replace(box.rules, archive=ARCHIVE)
     here, there = box.call("here"), box.call("there")
     confirm(there)
     box.run(31 * DAY_NS, HOUR_NS)
@@ -272,7 +273,7 @@ def test_erasing_takes_a_pump_no_longer_than_a_moment(box):
 
 
 def test_below_free_min_mb_goes_what_the_archive_has_oldest_first_and_no_more(box):
-    box.keeper.rules = replace(box.rules, has_archive=True)
+    box.keeper.rules = replace(box.rules, archive=ARCHIVE)
     folders = []
     for number in range(6):
         folders.append(box.call(f"call-{number}"))

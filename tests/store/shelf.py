@@ -20,6 +20,7 @@ ZONE = ZoneInfo(SITE.time_zone)
 NUMBER = "0398765432"
 NAME = "KOBAYASHI"
 SOUND = b"sound" * 100
+ARCHIVE = "memory://archive"
 
 
 def shelve(directory, books, call_id, box_time_s, *, reading=READING, sound=SOUND, **known):
@@ -56,7 +57,8 @@ def shelve(directory, books, call_id, box_time_s, *, reading=READING, sound=SOUN
 def confirm(folder):
     """The archive has it."""
     record = json.loads((folder / "call.json").read_text("utf-8"))
-    receipt = {"files": {each["file"]: each["sha256"] for each in record["segments"]}}
+    files_ = {each["file"]: each["sha256"] for each in record["segments"]}
+    receipt = {"archive": ARCHIVE, "at": "2026-11-23T10:00:00Z", "files": files_, "objects": {}}
     (folder / "receipt.json").write_text(json.dumps(receipt), "utf-8")
 
 

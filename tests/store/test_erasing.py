@@ -23,6 +23,7 @@ from recorderd.store.signing import is_signed
 from tests.store.calls import CALLER, KEY, SITE, Office, a_record, in_memory
 from tests.store.power import Killed, Machine
 from tests.store.shelf import (
+    ARCHIVE,
     NAME,
     NUMBER,
     confirm,
@@ -259,16 +260,16 @@ def test_holds_are_entered_before_they_are_done(office):
 def test_a_receipt_that_is_none_confirms_nothing(office, content):
     folder = shelve(office.directory, office.books, "call", 1000)
     record = json.loads((folder / "call.json").read_text("utf-8"))
-    assert not is_confirmed(folder, record)
+    assert not is_confirmed(folder, record, ARCHIVE)
     (folder / "receipt.json").write_text(content)
-    assert not is_confirmed(folder, record)
+    assert not is_confirmed(folder, record, ARCHIVE)
 
 
 def test_a_receipt_must_name_every_segment_with_its_hash(office):
     folder = shelve(office.directory, office.books, "call", 1000)
     record = json.loads((folder / "call.json").read_text("utf-8"))
     confirm(folder)
-    assert is_confirmed(folder, record)
+    assert is_confirmed(folder, record, ARCHIVE)
     for change in (
         lambda names: names.popitem(),
         lambda names: names.update(dict.fromkeys(names, "0")),
@@ -276,9 +277,19 @@ def test_a_receipt_must_name_every_segment_with_its_hash(office):
         receipt = json.loads((folder / "receipt.json").read_text("utf-8"))
         change(receipt["files"])
         (folder / "receipt.json").write_text(json.dumps(receipt))
-        assert not is_confirmed(folder, record)
+        assert not is_confirmed(folder, record, ARCHIVE)
     empty = shelve(office.directory, office.books, "missed", 1000, sound=b"")
-    assert is_confirmed(empty, json.loads((empty / "call.json").read_text("utf-8")))
+    assert is_confirmed(empty, json.loads((empty / "call.json").read_text("utf-8")), ARCHIVE)
+
+
+def test_another_archive_than_today_s_confirms_nothing_but_what_it_alone_has(office):
+    folder = shelve(office.directory, office.books, "call", 1000)
+    record = json.loads((folder / "call.json").read_text("utf-8"))
+    confirm(folder)
+    assert is_confirmed(folder, record, f"{ARCHIVE}/")
+    assert not is_confirmed(folder, record, "s3://new")
+    run(office, folder, SPACE)
+    assert is_confirmed(folder, record, "s3://new")
 
 
 # ------------------------------------------------------------ killed at every operation

@@ -15,6 +15,7 @@ class Store:
     """What the archive holds, and what it was asked for. One for all connections."""
 
     def __init__(self):
+        self.name = "memory://archive"
         self.objects: dict[str, bytes] = {}
         self.writes: list[str] = []  # the keys that were written, in order
         self.asked: list[tuple[str, str]] = []  # (operation, key) of everything
@@ -38,9 +39,8 @@ class Store:
 
 
 class MemoryTarget:
-    name = "memory://archive"
-
     def __init__(self, store):
+        self.name = store.name
         self.store = store
 
     def put(self, key, content):

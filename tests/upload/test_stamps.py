@@ -175,3 +175,28 @@ def test_a_stamper_that_fails_keeps_no_call_back(stamper, make_box):
     report = box.upload()
     assert report.alarms(box.clock.reading().wall) == []
     assert box.store.keys("/timestamps/")
+
+
+def test_a_stamp_that_the_queue_forgot_is_not_asked_for_again(stamper, make_box):
+    """The archive has the first one, and takes no other under its key."""
+    box = make_box(1, timestamp_url=stamper.url)
+    box.upload()
+    for path in box.directory.glob("uploads.sqlite*"):
+        path.unlink()
+    report = box.upload()
+    assert stamper.asked == 1
+    assert report.trouble is None
+    assert report.alarms(box.clock.reading().wall) == []
+
+
+def test_an_archive_that_refuses_a_stamp_takes_the_calls(stamper, make_box):
+    box = make_box(2, timestamp_url=stamper.url)
+
+    def refuse(operation, key):
+        if operation == "put" and "/timestamps/" in key:
+            raise RefusedError("memory://archive: AccessDenied")
+
+    box.store.plan = refuse
+    report = box.upload()
+    assert (report.uploaded, report.trouble) == (2, None)
+    assert report.alarms(box.clock.reading().wall) == ["memory://archive: AccessDenied"]

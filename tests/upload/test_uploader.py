@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from recorderd.archive.rows import COLUMNS
 from recorderd.errors import RefusedError, StoreError, TryAgainError
 from recorderd.evidence.storecheck import verify_store
+from recorderd.store.erasing import Sentence, erase
 from recorderd.store.receipts import is_confirmed
 from recorderd.store.records import read_record
 from recorderd.upload.uploader import POLL_S, RETRY_MARK
 from tests.store.calls import SITE
 from tests.store.shelf import NAME, NUMBER
-from tests.upload.memory import closed, down
+from tests.upload.memory import Store, closed, down
 from tests.upload.rows import rows_in
 
 
@@ -25,7 +27,9 @@ def test_everything_is_uploaded_once_and_proven(make_box):
     report = box.upload()
     assert (report.uploaded, report.queue.waiting, report.trouble) == (5, 0, None)
     box.judge()
-    assert all(is_confirmed(folder, read_record(folder)) for folder in box.folders())
+    assert all(
+        is_confirmed(folder, read_record(folder), box.archive.url) for folder in box.folders()
+    )
     assert verify_store(box.directory, wait=lambda _s: None).is_proven
     written = len(box.store.writes)
     assert box.upload().uploaded == 0
@@ -202,6 +206,23 @@ def test_what_is_parked_is_tried_again_when_it_is_told_to(make_box):
     box.judge()
 
 
+def test_what_is_parked_is_tried_again_some_times_a_day(make_box):
+    """A proxy's 403 that has passed costs no call its place in the archive."""
+    box = make_box(1)
+    box.store.plan = refuse_call("call-0001")
+    with box.uploader() as uploader:
+        while uploader.step() == 0:
+            pass
+        box.store.plan = lambda *_: None
+        box.clock.now_s += 5 * 3600
+        uploader.step()
+        assert not box.store.keys("calls/")
+        box.clock.now_s += 2 * 3600
+        uploader.step()
+        assert box.store.keys("call.json")
+    box.judge()
+
+
 def test_where_the_archive_refuses_everything_no_call_is_parked_for_it(make_box):
     box = make_box(3)
     with box.uploader() as uploader:
@@ -332,6 +353,41 @@ def test_a_call_that_is_erased_while_it_is_carried_gets_no_receipt(make_box):
     box.upload()
     assert {path.name for path in folder.iterdir()} == {"erased.json", "erased.sig"}
     assert box.store.keys("erased.json")
+
+
+def test_a_new_archive_gets_everything_from_the_beginning(make_box):
+    """Also the ledger: without its first entries nothing there could be proven."""
+    box = make_box(3)
+    box.upload()
+    folder = box.folders()[0]
+    box.erase(folder)
+    box.upload()
+    before, box.store = box.store, Store()
+    box.archive = replace(box.archive, url="memory://new")
+    box.store.name = box.archive.url
+    assert box.upload().uploaded == 3
+    box.judge()
+    first = box.store.keys("/chain=recorder/")[0]
+    assert first.endswith("/000000000000.jsonl")
+    wanted = {key for key in before.keys("calls/") if f"/{folder.name}/" not in key}
+    assert wanted <= set(box.store.keys("calls/"))
+    assert {row["call"] for row in rows_in(box.store)} == {each.name for each in box.folders()}
+    assert box.receipt(box.folders()[1])["archive"] == "memory://new"
+    box.upload()
+    box.judge()
+
+
+def test_sound_that_is_in_the_old_archive_alone_stops_no_call(make_box):
+    box = make_box(2)
+    box.upload()
+    (folder, _) = box.folders()
+    for _ in erase(box.directory, folder, box.books, Sentence("space", 180, "2027", 10**8)):
+        pass
+    box.store, box.archive = Store(), replace(box.archive, url="memory://new")
+    box.store.name = box.archive.url
+    report = box.upload()
+    assert (report.queue.waiting, report.queue.parked) == (0, 0)
+    assert box.receipt(folder)["archive"] == "memory://archive"
 
 
 def test_an_amendment_follows_its_call(make_box):
