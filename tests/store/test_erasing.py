@@ -9,15 +9,18 @@ import json
 import os
 from contextlib import closing
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
+from recorderd.core import chain
 from recorderd.errors import StoreError, UsageError
+from recorderd.store import holds
 from recorderd.store.catalogue import NAME as CATALOGUE
 from recorderd.store.catalogue import open_catalogue
 from recorderd.store.erasing import Sentence, begun, erase, finish
 from recorderd.store.holds import is_held, lock_folder, place_hold, take_off_hold
-from recorderd.store.ledger import open_desk
+from recorderd.store.ledger import chain_lines, open_desk
 from recorderd.store.receipts import is_confirmed
 from recorderd.store.signing import is_signed
 from tests.store.calls import CALLER, KEY, SITE, Office, a_record, in_memory
@@ -253,6 +256,27 @@ def test_holds_are_entered_before_they_are_done(office):
     ]
 
 
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_a_hold_is_in_the_ledger_on_the_disk_before_it_is_there_or_gone(office, is_placed):
+    folder = shelve(office.directory, office.books, "call", 1000)
+    seen = []
+
+    def look(*_arguments):
+        lines = [*chain_lines(office.directory / "ledger/desk")]
+        seen.append([chain.parse_line(line).kind for line in lines if b'"call":"call"' in line])
+
+    with desk(office) as ledger:
+        place_hold(folder, ledger, "chief", "dispute", AGE.at)
+    step = "write_durable" if is_placed else "remove_durable"
+    with desk(office) as ledger, patch.object(holds.files, step, look):
+        if is_placed:
+            (folder / "hold.json").unlink()
+            place_hold(folder, ledger, "chief", "once more", AGE.at)
+        else:
+            take_off_hold(folder, ledger, "chief", "over")
+    assert seen == [["hold", "hold" if is_placed else "release"]]
+
+
 # ------------------------------------------------------------ receipts
 
 
@@ -274,6 +298,7 @@ def test_a_receipt_must_name_every_segment_with_its_hash(office):
         lambda names: names.popitem(),
         lambda names: names.update(dict.fromkeys(names, "0")),
     ):
+        confirm(folder)
         receipt = json.loads((folder / "receipt.json").read_text("utf-8"))
         change(receipt["files"])
         (folder / "receipt.json").write_text(json.dumps(receipt))
