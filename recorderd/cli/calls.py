@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+WALL_NS_MAX = 2**63 - 1
+"""What SQLite takes for a number: a time in the year 2262. Who writes 9999 means all."""
+
 CALLS_MAX = 100_000
 """Ten years of a small office; a search that finds more wants a narrower question."""
 
@@ -101,11 +104,16 @@ def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
         raise UsageError(
             f"{text!r} is no time: write 2026-11-23, 2026-11-23T18:45, today or yesterday"
         ) from None
-    if len(text) <= len("2026-11-23") and end:
-        at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=zone)
-    return WallNs(round(at.timestamp() * NS_PER_S))
+    is_day = len(text) <= len("2026-11-23")
+    try:
+        if is_day and end:
+            at = datetime.combine(at.date() + timedelta(days=1), time(), at.tzinfo)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=zone)
+        found = round(at.timestamp() * NS_PER_S)
+    except OverflowError:  # the first or the last day that there is
+        found = -WALL_NS_MAX if at.year == 1 else WALL_NS_MAX
+    return WallNs(max(-WALL_NS_MAX, min(found, WALL_NS_MAX)))
 
 
 def print_calls(records: list[Record], console: Console) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,6 +9,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from recorderd.cli.hold import user
 from recorderd.config import find_config, load
 from recorderd.errors import UsageError
 from recorderd.evidence.export import CALLS_MAX, Request, seconds_of
@@ -39,7 +38,7 @@ def export(options: argparse.Namespace) -> int:
         site=config.site.name,
         folders=[entry.folder for entry in entries],
         target=options.to.absolute(),
-        who=who_asks(),
+        who=user(),
         at=iso(clock.reading().wall, ZoneInfo(config.site.time_zone)),
         identities=_identities(options.identity),
     )
@@ -77,11 +76,3 @@ def _entries(config: Config, ids: list[str]) -> list[Entry]:
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         found = [catalogue.get(each) for each in ids]
     return list({entry.record["id"]: entry for entry in found}.values())
-
-
-def who_asks() -> str:
-    """The person at the keyboard, also behind sudo."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        return f"uid {os.getuid()}"

@@ -68,9 +68,16 @@ def reason(text: str) -> str:
         raise UsageError("--why: it is empty; say in a few words why")
     if len(text) > WHY_CHARACTERS:
         raise UsageError(f"--why: it has {len(text)} characters; allowed: {WHY_CHARACTERS}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("--why: it is not UTF-8, as the terminal gives it; set LANG") from None
     return text
 
 
 def user() -> str:
-    """Whoever gave the command, also through sudo."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+    """The person at the keyboard, also behind sudo."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return f"uid {os.getuid()}"
