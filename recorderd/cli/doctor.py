@@ -53,6 +53,7 @@ def doctor(options: argparse.Namespace) -> int:
         raise UsageError(
             "--sheet goes with the walk; what --unattended finds is in recorderd status"
         )
+    _check_permitted(config.storage.directory)
     if options.unattended:
         return _look(config, as_json=options.json)
     if options.json:
@@ -63,6 +64,12 @@ def doctor(options: argparse.Namespace) -> int:
             "recorderd doctor --unattended"
         )
     return _walk(config, options.sheet)
+
+
+def _check_permitted(directory: Path) -> None:
+    """Whoever forgot sudo is told that, and not to give the recorder's directory to somebody else."""
+    if directory.is_dir() and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise StoreError(f"{directory}: this user may not look there; run the doctor with sudo")
 
 
 def _look(config: Config, *, as_json: bool) -> int:

@@ -20,6 +20,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
 
+SERVICES = {"run", "upload"}
+AS_ROOT = "run the command as root (sudo), or as the recorder's user"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -38,6 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     except RecorderdError as error:
         print(f"recorderd: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except PermissionError as error:
+        if options.command in SERVICES:  # a defect, and the journal is to show where
+            raise
+        print(f"recorderd: {error.filename}: this user may not; {AS_ROOT}", file=sys.stderr)
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader (head, less) has what it wanted.

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 PART = ".part"
 
+_NOT_PERMITTED = (
+    "a command: run it as root (sudo); the recorder: give its user the directory (chown)"
+)
 _MENDS = {
     errno.ENOSPC: "the disk is full: free some space or lower storage.retention_days",
     errno.EDQUOT: "the disk quota is used up: raise it or lower storage.retention_days",
     errno.EROFS: "the file system is read-only: mount it writable, and check the disk with fsck",
-    errno.EACCES: "recorderd may not write there: give its user the directory (chown)",
-    errno.EPERM: "recorderd may not write there: give its user the directory (chown)",
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
     errno.ENOENT: "create the directory, or mount the disk that holds it",
     errno.ENOTDIR: "a file stands where a directory should be: move it away",
     errno.EIO: "the disk fails: copy what is on it and replace it",

@@ -91,6 +91,8 @@ def _read(
     except FileNotFoundError:
         mend = f"start it: systemctl enable --now {unit}"
         raise StoreError(f"{path}: not there; {who} has not run yet; {mend}") from None
+    except PermissionError:
+        raise StoreError(f"{path}: this user may not read it; run it as root (sudo)") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: cannot be read ({error})") from None
     if abs(age_s) > stale_s:
