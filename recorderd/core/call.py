@@ -210,7 +210,7 @@ class CallMachine:
         if call.direction == "inbound":
             return
         call.direction = "inbound"
-        if not call.notice_pending and call.notice is None and call.ended_at is None:
+        if call.may_be_announced:
             self._announce(call, later(at, ms(call.settings.delay_ms)))
 
     def _identify(self, call: LiveCall, event: ev.CallerIdReported) -> None:
@@ -337,7 +337,7 @@ class CallMachine:
         call, self._closed = self._talking, None
         if call is None or call.ended_at is not None:
             return
-        call.ended_at = event.at
+        call.ended_at = max(event.at, call.answered_at or event.at)
         later_reports = self._take_back_reports(call)
         if self._doubt is not None and event.at <= self._doubt.until and not call.dialled:
             self._doubt.ended(event.at)

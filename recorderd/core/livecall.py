@@ -110,6 +110,12 @@ class LiveCall:
         if known is not None and differ(known, event.caller):
             self.other_caller = event.caller if self.caller is known else known
 
+    @property
+    def may_be_announced(self) -> bool:
+        """It goes on, will be kept, and there was no announcement yet."""
+        was_asked_for = self.notice_pending or self.notice is not None
+        return not was_asked_for and self.forbidden is None and self.ended_at is None
+
     def ask_for(self, clip: str, at: MonoNs) -> PlayAnnouncement:
         """The command that has an announcement played; its answer is awaited from now on."""
         self.notice_pending, self.notice_clip, self.notice_reason = True, clip, None
@@ -182,6 +188,9 @@ class LiveCall:
     def answer(self, at: MonoNs) -> None:
         """The handset is up, or there is sound again where it stayed up."""
         self.answered_at = at
+        self.started_at = min(
+            self.started_at, at
+        )  # a modem may say RING before the lift is certain
         self.dialling = Dialling(at)
         self.far_end = FarEnd(seconds(self.settings.close_after_busy_s))
 
@@ -200,7 +209,7 @@ class LiveCall:
         self.bursts, self.modem_rings = 0, 0  # they woke the caller-ID set; nobody heard a ring
         self.notice_pending, self.notice_reason, self.notice = False, None, None
         self.verdict_pending, self.measured = False, None
-        self.dialling, self.far_end = None, None
+        self.dialling, self.far_end, self.forbidden = None, None, None
 
     def _notice_in_call(self) -> tuple[Notice | None, str | None]:
         """The announcement, and what is to be said of it, as far as it was played before the on-hook

@@ -51,8 +51,8 @@ class Offer:
     @property
     def ended_at(self) -> MonoNs:
         """When it was over, where no more of it comes."""
-        call = self.call
-        return call.started_at if call.last_ring_at is None else call.last_ring_at
+        # A burst that went on when a second caller's report came began before it.
+        return _latest(self.call.last_ring_at, self.call.started_at)
 
     def _wait(self, until: MonoNs) -> None:
         self.until = _latest(self.until, until)

@@ -504,6 +504,68 @@ def test_the_second_of_two_callers_is_known_though_both_reports_come_after_the_r
     assert second.caller.source == "line-audio"
 
 
+def test_no_call_begins_after_its_answer():
+    """A modem may say RING, of a ring that is over, before the lift is certain."""
+    line = Line()
+    line.feed(ev.ModemRang(t(3.05), LINE))
+    line.lift(3)
+    line.hang_up(20)
+    line.passed(30)
+    (record,) = line.records()
+    assert (record.started_at, record.answered_at) == (t(3), t(3))
+
+
+def test_a_second_caller_whose_report_came_in_a_burst_is_not_missed_before_it_began():
+    line = Line()
+    line.caller_id(0, "0100000000")
+    line.feed(ev.RingingStarted(t(1), LINE))
+    line.caller_id(7.5, "0200000000")
+    line.feed(ev.RingBurstEnded(t(7.4), LINE, t(1)))
+    line.passed(60)
+    for record in line.records():
+        assert record.started_at <= record.ended_at
+
+
+def test_what_failed_in_a_closure_forbids_no_call():
+    line = Line("JP", outbound_clip="out.wav", records_without_notice=False)
+    line.lift(0)
+    line.announced(0.6, started_at=None, frames=0, completed=False, error="busy")
+    line.caller_id(2.5)
+    line.hang_up(3)
+    line.ring(4, 1)
+    line.lift(6)
+    line.announced(9)
+    line.hang_up(40)
+    (record,) = line.records()
+    assert (record.disposition, record.notice.clip) == ("recorded", "in.wav")
+    assert len(line.all(CloseRecording)) == 1
+
+
+def test_a_call_that_is_not_kept_is_announced_no_second_time():
+    line = Line(outbound_clip="out.wav", records_without_notice=False)
+    line.lift(0)
+    line.announced(1, started_at=None, frames=0, completed=False, error="busy")
+    line.caller_id(2)
+    line.hang_up(20)
+    line.passed(30)
+    assert len(line.all(commands.PlayAnnouncement)) == 1
+    assert len(line.all(AbandonRecording)) == 1
+    assert line.records()[0].direction == "inbound"
+
+
+def test_a_call_reopened_between_the_on_hook_edge_and_the_hang_up_has_no_negative_length():
+    line = Line(close_after_busy_s=5)
+    line.lift(0)
+    line.tone(10, "busy")
+    line.passed(20)
+    line.feed(heard.SoundReturned(t(30.5), LINE))
+    line.hang_up(30)
+    line.passed(60)
+    _, reopened = line.records()
+    assert reopened.continues == "call1"
+    assert reopened.ended_at == reopened.answered_at
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
