@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import fields
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -35,6 +36,7 @@ def countries() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
+@cache
 def load_profile(country: str) -> Profile:
     """The profile of `country`, an ISO 3166 code ("UK" is taken for "GB").
 
@@ -48,6 +50,7 @@ def load_profile(country: str) -> Profile:
     return parse_profile(text, code)
 
 
+@cache
 def every_tone() -> tuple[Tone, ...]:
     """The tones of all countries, for sound from a country that is not known."""
     return tones_of_all(load_profile(country).tones for country in countries())
