@@ -69,8 +69,6 @@ class _Mapping:
         if self._words[_MAGIC_AT] != _MAGIC:
             raise ValueError("the descriptor is not that of a sound ring")
         self._samples = memoryview(self._memory)[_SAMPLES_AT:]
-        self._order = threading.Lock()
-        self._order.acquire()
         self.rate_hz = self._words[_RATE]
         self.channels = self._words[_CHANNELS]
         self.capacity_frames = self._words[_CAPACITY]
@@ -91,9 +89,11 @@ class _Mapping:
         return [Anchor(FrameIndex(frame), MonoNs(at)) for frame, at in rows]
 
     def _fence(self) -> None:
-        """See "Order of publication" above. The lock is nobody else's and is always held."""
-        self._order.release()
-        self._order.acquire()
+        """See "Order of publication" above. The lock is of this passage alone: several threads read."""
+        order = threading.Lock()
+        order.acquire()
+        order.release()
+        order.acquire()
 
     def _count(self, word: int) -> int:
         while (value := self._words[word]) != self._words[word]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,26 @@ def test_what_is_written_is_read(ring, writer):
 def test_both_sides_agree_on_what_it_is(ring, writer):
     assert (writer.rate_hz, writer.channels) == (ring.rate_hz, ring.channels) == (1000, 2)
     assert writer.capacity_frames == 1000
+
+
+def test_several_threads_read_at_one_time(ring, writer):
+    """The writer of the file, the listener and the analyst do."""
+    writer.append(frames_of(0, 100), MonoNs(0))
+    begin = threading.Barrier(4)
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for read in [threads.submit(read_often, ring, begin) for _ in range(4)]:
+                read.result()
+    finally:
+        sys.setswitchinterval(before_s)
+
+
+def read_often(ring, begin):
+    begin.wait()
+    for _ in range(25_000):
+        assert ring.read(FrameIndex(0), 10) == frames_of(0, 10)
 
 
 @pytest.mark.parametrize(("first", "count"), [(140, 20), (150, 1), (160, 1), (-1, 2)])
