@@ -36,7 +36,7 @@ class Sheet:
 
     def __init__(self, netlist: str | None = None) -> None:
         self.drawing = schemdraw.Drawing(show=False)
-        self.drawing.config(fontsize=13, lw=1.6, color=INK, font="sans-serif", margin=0.4)
+        self.drawing.config(fontsize=13, lw=1.6, color=INK, font="sans-serif", margin=1.1)
         self._values = values_of(netlist) if netlist else {}
 
     def value(self, reference: str) -> str:

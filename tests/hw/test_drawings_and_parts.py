@@ -52,6 +52,22 @@ def test_a_drawing_brings_its_own_paper(name):
     assert all(sum(bytes.fromhex(ink[1:])) < 3 * 160 for ink in inks)
 
 
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_no_text_runs_off_its_paper(name):
+    """Whatever sans-serif the reader's machine has: 0.62 of its size a character is a wide one."""
+    root = ET.parse(HW / "drawings" / f"{name}.svg").getroot()
+    left, _, width, _ = map(float, root.get("viewBox").split())
+    for text in root.iter("{http://www.w3.org/2000/svg}text"):
+        line = max((part.text or "" for part in text), key=len, default=text.text or "")
+        length = 0.62 * float(text.get("font-size")) * len(line)
+        start = (
+            float(text.get("x"))
+            - {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor")] * length
+        )
+        assert left < start, line
+        assert start + length < left + width, line
+
+
 def texts_of(name: str) -> str:
     root = ET.parse(HW / "drawings" / f"{name}.svg").getroot()
     return "\n".join(root.itertext())
