@@ -87,7 +87,7 @@ def _facts(visit: Visit, facts: SheetFacts) -> Iterator[tuple[str, str, str]]:
     yield (
         "Result",
         "結果",
-        f"{len(made)} checks, {count or 'no'} findings {'要対処' if count else '異常なし'}",
+        f"{len(made)} checks, {count or 'no'} finding{'' if count == 1 else 's'} {'要対処' if count else '異常なし'}",
     )
     yield "Lines", "回線", shown(", ".join(facts.lines))
     yield "Box", "装置", shown(facts.model)

@@ -24,8 +24,10 @@ def readme_text(parts: Mapping[str, LedgerPart], pem: str, *, has_sealed: bool) 
     """The whole file. `parts` are the calls' by their folder in the bundle; "" is the bundle itself."""
     fourth = _fourth(parts, fingerprint_of(pem))
     stamped = [folder for folder, part in parts.items() if part.stamp]
-    english = _ENGLISH.format(files=_FILES, key=_KEY, list=_LIST, fourth=fourth)
-    japanese = _JAPANESE.format(files=_FILES, key=_KEY, list=_LIST, fourth=fourth)
+    several, several_ja = (_SEVERAL, _SEVERAL_JA) if "" not in parts else ("", "")
+    commands = {"files": _FILES, "key": _KEY, "list": _LIST, "fourth": fourth}
+    english = _ENGLISH.format(several=several, **commands)
+    japanese = _JAPANESE.format(several=several_ja, **commands)
     if stamped:
         place = f"{stamped[0]}/" if stamped[0] else ""
         english += _STAMP.format(place=place)
@@ -58,10 +60,13 @@ def _fourth(parts: Mapping[str, LedgerPart], device: str) -> str:
     return f"for d in */ledger; do {each} || echo FAILED $d; done"
 
 
+_SEVERAL = "It holds several calls, each in a folder of its own. In that folder:\n"
+_SEVERAL_JA = "複数の通話が、それぞれのフォルダーに入っています。各フォルダーの中で、\n"
+
 _ENGLISH = """\
 EVIDENCE BUNDLE OF A CALL RECORDER (recorderd)
 
-Open report.html first: it shows what was recorded. joined.wav is a copy of the sound for listening
+{several}Open report.html first: it shows what was recorded. joined.wav is a copy of the sound for listening
 (left: our side, right: the line); segments/ has the files as they were recorded; call.json is the
 call's record, and amend-*.json, where there are some, are later corrections of it.
 
@@ -105,7 +110,7 @@ checkpoint elsewhere, or have it time-stamped.
 _JAPANESE = """\
 通話録音装置(recorderd)の証拠一式
 
-まず report.html をご覧ください。joined.wav は聴取用の複製(左: 自分側、右: 相手側)、segments/ は録音時の
+{several}まず report.html をご覧ください。joined.wav は聴取用の複製(左: 自分側、右: 相手側)、segments/ は録音時の
 元ファイル、call.json は通話の記録、amend-*.json(ある場合)は後日の補正です。
 
 確認方法(オフラインで、このフォルダー内で、sha256sum と openssl 3.0 以上だけを使います)

@@ -283,7 +283,12 @@ def shell(command, folder):
 @pytest.mark.parametrize("calls", [("6f",), ("1a", "3c", "4d")])
 def test_four_commands_check_it(store, top, calls):
     bundle = store.exported(*calls, top / "b")
-    commands = commands_in((bundle / "README.txt").read_text())
+    readme = (bundle / "README.txt").read_text()
+    assert ("each in a folder of its own" in readme) == (len(calls) > 1)
+    assert len(list(bundle.glob("report.html" if len(calls) == 1 else "*/report.html"))) == len(
+        calls
+    )
+    commands = commands_in(readme)
     assert len(commands) == 4
     said = [shell(command, bundle) for command in commands]
     assert [done.returncode for done in said] == [0, 0, 0, 0], said
