@@ -159,7 +159,12 @@ def _toml_fault(message: str, text: str) -> tuple[int, str]:
     """The line, and what the reader says, with a hint where its words need one."""
     reason, _, place = message.partition(" (at ")
     if reason == "Invalid value":
-        reason = "Invalid value: text stands in quotes, numbers do not, true and false are small"
+        reason = (
+            'Invalid value: text stands in straight quotes ("), numbers in none, true and false are '
+            "small"
+        )
+    if reason == "Cannot overwrite a value":
+        reason = "this key stands in its table already"
     at = re.match(r"line (\d+), column (\d+)", place)
     if at is None:
         return text.rstrip("\n").count("\n") + 1, f"{reason} (at the end)"

@@ -390,9 +390,10 @@ def test_problems_are_listed_up_to_a_limit_and_then_counted(problems_of):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a = 1\nb = \n", "2: not valid TOML: Invalid value: text stands in quotes"),
-        ("a = 1\nb = yes\n", "2: not valid TOML: Invalid value: text stands in quotes"),
-        ("a = 1\n\na = 2\n", "3: not valid TOML: Cannot overwrite a value"),
+        ("a = 1\nb = \n", "2: not valid TOML: Invalid value: text stands in straight quotes"),
+        ("a = 1\nb = yes\n", "2: not valid TOML: Invalid value: text stands in straight quotes"),
+        ("a = 1\nb = “x”\n", "2: not valid TOML: Invalid value: text stands in straight quotes"),
+        ("a = 1\n\na = 2\n", "3: not valid TOML: this key stands in its table already"),
         ("a = 1\n[b\n", "2: not valid TOML: "),
         ('a = 1\nb = """\n\n', "2: not valid TOML: "),
         ("a = 1\nb = " + "[" * 500, "2: brackets within brackets, too many"),
