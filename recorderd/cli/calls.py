@@ -42,11 +42,15 @@ def calls(options: argparse.Namespace) -> int:
     """List the calls that match, oldest first."""
     config = load(find_config(options.config))
     zone = ZoneInfo(config.site.time_zone)
+    since = None if options.since is None else moment(options.since, zone, end=False)
+    until = None if options.until is None else moment(options.until, zone, end=True)
+    if since is not None and until is not None and since >= until:
+        raise UsageError(f"--from {options.since} is not before --to {options.until}")
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         entries = catalogue.find(
             number=options.number,
-            since=None if options.since is None else moment(options.since, zone, end=False),
-            until=None if options.until is None else moment(options.until, zone, end=True),
+            since=since,
+            until=until,
             line=options.line,
             direction=options.direction,
             limit=CALLS_MAX,
@@ -121,14 +125,16 @@ def print_calls(records: list[Record], console: Console) -> None:
     if not records:
         console.print("no calls match")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    # One blank between columns, and no word of an outcome cut: eighty columns are few.
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("id", no_wrap=True)
     table.add_column("started", no_wrap=True)
-    table.add_column("line", no_wrap=True)
+    table.add_column("line", overflow="fold")
     table.add_column("", no_wrap=True)
-    table.add_column("other party", min_width=len("(unavailable)"), overflow="fold")
+    table.add_column("other party", overflow="fold")
     table.add_column("length", justify="right", no_wrap=True)
-    table.add_column("outcome")
+    words = " ".join(map(outcome, records)).split()
+    table.add_column("outcome", min_width=max(map(len, words)))
     for record in records:
         table.add_row(
             record["id"][:8],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from recorderd.cli.fold import folded
 from recorderd.config import find_config, load
 from recorderd.errors import ConfigError
 from recorderd.media.announcement import load_clip
@@ -59,7 +60,7 @@ def _print_line(line: Line, config: Config) -> None:
         "announcement": _announcement(line.announcement),
     }
     for name, text in rows.items():
-        print(f"  {name:<13} {text}")
+        print(folded(f"  {name:<13} {text}", 16))
 
 
 def _audio(line: Line) -> str:

@@ -23,6 +23,7 @@ from recorderd.cli.run import serve
 from recorderd.config import load
 from recorderd.config.needs import ring_seconds_of
 from recorderd.daemon import Daemon
+from recorderd.disk import files
 from recorderd.errors import UsageError
 from recorderd.runtime.inbox import ThreadInbox
 from recorderd.runtime.watchdog import ServiceManager
@@ -104,6 +105,10 @@ def demo(options: argparse.Namespace) -> int:
 def prepare(directory: Path) -> Config:
     """A fresh directory with its configuration; an earlier demo's recordings make place."""
     path = directory / "recorderd.toml"
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(
+            f"{directory}: is no folder; name another one: recorderd demo --directory DIR"
+        )
     if directory.exists() and any(directory.iterdir()):
         if not path.exists() or not path.read_text("utf-8").startswith(CONFIG.splitlines()[0]):
             raise UsageError(
@@ -111,8 +116,9 @@ def prepare(directory: Path) -> Config:
                 "recorderd demo --directory DIR"
             )
         shutil.rmtree(directory / "recordings", ignore_errors=True)
-    (directory / "recordings").mkdir(parents=True, exist_ok=True)
-    path.write_text(CONFIG, "utf-8")
+    with files.guarded(directory):
+        (directory / "recordings").mkdir(parents=True, exist_ok=True)
+        path.write_text(CONFIG, "utf-8")
     return load(path)
 
 

@@ -76,6 +76,6 @@ def print_devices(found: dict[str, Any], console: Console) -> None:
             str(device["default_rate_hz"]),
             device["host_api"],
         )
-    console.print(table)
+    console.print(table if found["sound"] else "[bold]sound devices[/bold]  none")
     for kind, title in (("serial", "serial ports"), ("gpio", "GPIO chips")):
         console.print(f"[bold]{title}[/bold]  {escape(', '.join(found[kind]) or 'none')}")

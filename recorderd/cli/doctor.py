@@ -17,6 +17,7 @@ from rich.padding import Padding
 
 from recorderd.archive.places import open_target
 from recorderd.cli.devices import find_devices
+from recorderd.cli.fold import folded
 from recorderd.config import find_config, load
 from recorderd.config.words import printable
 from recorderd.disk import files
@@ -29,6 +30,7 @@ from recorderd.doctor.sheet import SheetFacts, sheet_page
 from recorderd.doctor.words import CHECKS, label, sentence
 from recorderd.drivers.hardware import HardwareDevices
 from recorderd.errors import StoreError, UsageError
+from recorderd.evidence.findings import counted
 from recorderd.runtime.clock import SystemClock
 from recorderd.runtime.statusfile import recorder_status
 
@@ -81,7 +83,8 @@ def _look(config: Config, *, as_json: bool) -> int:
             where = f" {check['where']}" if check["where"] else ""
             print(f"{check['verdict']:<8}{check['check']}{where}")
             for finding in check["findings"]:
-                print(f"        {finding['code']}: {finding['what']}; {finding['mend']}")
+                told = f"        {finding['code']}: {finding['what']}; {finding['mend']}"
+                print(folded(told, 10))
     return 1 if any(check["findings"] for check in found["checks"]) else 0
 
 
@@ -229,7 +232,9 @@ def _summarise(visit: Visit, person: Terminal) -> None:
     checks = sum(each.skipped is None for each in visit.outcomes)
     count = len(visit.findings)
     person.say(
-        f"{checks} checks, {count} findings." if count else f"{checks} checks, nothing found."
+        f"{checks} checks, {counted(count, 'finding')}."
+        if count
+        else f"{checks} checks, nothing found."
     )
 
 

@@ -42,12 +42,14 @@ def export(options: argparse.Namespace) -> int:
         at=iso(clock.reading().wall, ZoneInfo(config.site.time_zone)),
         identities=_identities(options.identity),
     )
+    console = Console(stderr=True)
     with Progress(
         TextColumn("exporting"),
         BarColumn(),
         TaskProgressColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("", total=sum(seconds_of(entry.record) for entry in entries) or None)
         digest = write_bundle(

@@ -19,6 +19,7 @@ from recorderd.errors import ConfigError, RecorderdError, UsageError
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
+TIMES = "2026-11-23, 2026-11-23T18:45, today or yesterday"
 
 SERVICES = {"run", "upload"}
 AS_ROOT = "run the command as root (sudo), or as the recorder's user"
@@ -88,7 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
     _command(
         commands, "monitor", "the lines as they are now, in the terminal", "monitor", "monitor"
     )
-    devices = commands.add_parser("devices", help="what this box offers: cards, modems, GPIO chips")
+    meaning = "what this box offers: cards, modems, GPIO chips"
+    devices = commands.add_parser("devices", help=meaning, description=meaning)
     devices.set_defaults(module="devices", function="devices")
     _json(devices)
     _doctor(commands)
@@ -215,7 +217,8 @@ def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     meaning = "the supervisors' keys, for sealing calls"
     keys = commands.add_parser("keys", help=meaning, description=meaning)
     kinds = keys.add_subparsers(dest="keys", required=True, metavar="new|test")
-    new = kinds.add_parser("new", help="make a supervisor's key; not on the recorder")
+    meaning = "make a supervisor's key; not on the recorder"
+    new = kinds.add_parser("new", help=meaning, description=meaning)
     new.set_defaults(module="keys", function="new")
     new.add_argument("--to", type=Path, required=True, metavar="FILE", help="where the key goes")
     _identity(_command(kinds, "test", "what a supervisor's key opens", "keys", "test"))
@@ -271,7 +274,8 @@ def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    demo = commands.add_parser("demo", help="a simulated office day on the real code, no hardware")
+    meaning = "a simulated office day on the real code, no hardware"
+    demo = commands.add_parser("demo", help=meaning, description=meaning)
     demo.set_defaults(module="demo", function="demo")
     demo.add_argument(
         "--directory",
@@ -293,11 +297,16 @@ def _filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--number", metavar="N", help="the other party's number, or its last digits"
     )
-    parser.add_argument("--from", dest="since", metavar="T", help="from this date or time on")
-    parser.add_argument("--to", dest="until", metavar="T", help="up to this date or time")
+    parser.add_argument("--from", dest="since", metavar="T", help=f"from this time on: {TIMES}")
+    parser.add_argument(
+        "--to", dest="until", metavar="T", help="up to this time, or this day's end"
+    )
     parser.add_argument("--line", metavar="L", help="the line's name")
     parser.add_argument(
-        "--direction", metavar="D", choices=["inbound", "outbound", "unknown"], help="in or out"
+        "--direction",
+        metavar="D",
+        choices=["inbound", "outbound", "unknown"],
+        help="inbound, outbound or unknown",
     )
 
 

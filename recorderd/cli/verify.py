@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from recorderd.cli.fold import folded
 from recorderd.config import find_config, load
 from recorderd.disk.layout import LEDGER
 from recorderd.errors import ConfigError, StoreError, UsageError
@@ -175,9 +176,10 @@ def print_judgement(judgement: Judgement, console: Console) -> None:
 def _print_verdict(verdict: Verdict, console: Console) -> None:
     style = "green" if verdict.is_proven else "red"
     sign = "✓" if verdict.is_proven else "✗"
-    console.print(Text(f" {sign} {printable(verdict.sentence)}", style=style), soft_wrap=True)
+    sentence = folded(f" {sign} {printable(verdict.sentence)}", 3)
+    console.print(Text(sentence, style=style), soft_wrap=True)
     for problem in verdict.problems[:PROBLEMS_SHOWN_MAX]:
-        console.print(Text(f"     {printable(problem)}"), soft_wrap=True)
+        console.print(Text(folded(f"     {printable(problem)}", 7)), soft_wrap=True)
     more = len(verdict.problems) - PROBLEMS_SHOWN_MAX
     if more > 0:
         console.print(Text(f"     … {more} more: --json lists them"))

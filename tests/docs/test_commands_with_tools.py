@@ -214,7 +214,7 @@ def screen(shop, command):
 
     settings = [f"{name}={text}" for name, text in shop.environment.items() if name != "COLUMNS"]
     line = shlex.join(["env", *settings, "TERM=screen", "sh", "-c", command])
-    line += '; echo "exit=$?"; sleep 600'
+    line = f"trap : INT; {line}; echo exit=$?; sleep 600"  # Ctrl-C is the command's alone
     tmux("new-session", "-d", "-x", "80", "-y", "24", "-c", str(shop.folder), line)
     try:
         yield (
@@ -275,6 +275,7 @@ def test_from_a_checkout_to_the_tests(shop):
     shutil.copytree(ROOT, checkout, ignore=ignored)
     shop.folder = checkout
     pip_of_the_user = {name: text for name, text in os.environ.items() if name.startswith("PIP_")}
+    shop.within_s = 1800
     shop.environment |= pip_of_the_user | {"HOME": os.environ["HOME"]}  # where its settings are
     said = shop.run(NEWCOMER)
     assert "37 calls" in said

@@ -70,6 +70,7 @@ class Workshop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.within_s = WITHIN_S
         self.config = folder / DEMO / "recorderd.toml"
         self.state = folder / DEMO / "recordings"
         tools = folder / "tools"
@@ -110,7 +111,7 @@ class Workshop:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=WITHIN_S,
+            timeout=self.within_s,
             check=False,
         )
         assert done.returncode == exit_code, f"{command} -> {done.returncode}\n{done.stdout}"

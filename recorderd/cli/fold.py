@@ -1,0 +1,22 @@
+"""Long sentences on a terminal: folded between words. A pipe or a file gets them whole."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+
+COLUMNS_MIN = 40
+
+
+def folded(text: str, indent: int) -> str:
+    """`text` as standard output is to have it; what does not fit begins `indent` blanks from the left."""
+    if not sys.stdout.isatty():
+        return text
+    return textwrap.fill(
+        text,
+        width=max(shutil.get_terminal_size().columns, COLUMNS_MIN),
+        subsequent_indent=" " * indent,
+        break_long_words=False,  # a path or a fingerprint is copied whole
+        break_on_hyphens=False,
+    )
