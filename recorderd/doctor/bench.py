@@ -18,9 +18,7 @@ from recorderd.config.needs import card_needs
 from recorderd.core.line import LineMachine
 from recorderd.core.modem import ModemMachine
 from recorderd.dsp.spectrum import RATE_HZ
-from recorderd.errors import DeviceError
 from recorderd.events import (
-    DriverLost,
     EdgesLost,
     HookEdge,
     RingEdge,
@@ -152,10 +150,7 @@ class Bench:
 
     def _start_modem(self, line: Line) -> None:
         modem = self._modems[line.name] = self._devices.modem(line)
-        try:
-            modem.start()
-        except DeviceError as error:
-            self._take(DriverLost(self.now(), "modem", line.name, str(error)))
+        modem.start()
 
     def __exit__(self, *_: object) -> None:
         for sensor in self._sensors:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recorderd.core.backoff import Backoff
-from recorderd.errors import DeviceError
 from recorderd.events import DriverLost, DriverReady, ModemBytes
 from recorderd.units import NS_PER_S
 
@@ -71,14 +70,7 @@ class SerialModem:
         self._thread = threading.Thread(target=self._run, name=f"modem-{line}", daemon=True)
 
     def start(self) -> None:
-        """Begin; success and failure of the port are posted. Raises DeviceError: no pyserial."""
-        try:
-            import serial  # noqa: F401, PLC0415
-        except ImportError as error:
-            raise DeviceError(
-                "the modem needs the library pyserial: pip install 'recorderd[pi]', "
-                "or leave [line.modem] out of the configuration"
-            ) from error
+        """Begin; success and failure of the port are posted."""
         self._thread.start()
 
     def write(self, data: bytes) -> None:
@@ -115,6 +107,11 @@ class SerialModem:
                 port = self._open()
             except PORT_ERRORS as error:
                 self._lost(self._why_not_open(error))
+            except ImportError:  # calls are recorded without a modem
+                self._lost(
+                    "the modem needs the library pyserial: pip install 'recorderd[pi]', "
+                    "or leave [line.modem] out of the configuration"
+                )
             else:
                 self._serve(port)
             self._pause()

@@ -494,14 +494,14 @@ def test_the_second_of_two_callers_is_known_though_both_reports_come_after_the_r
     line.ring(1)
     line.ring(9)
     line.heard_id(7, "0200000000")
-    line.caller_id(7.5, "0200000000")
+    line.caller_id(7.5, "02000000")
     line.lift(12)
     line.hang_up(20)
     line.passed(40)
     first, second = line.records()
     assert (first.disposition, first.caller.number) == ("missed", "0100000000")
     assert (second.disposition, second.caller.number) == ("recorded", "0200000000")
-    assert second.caller.source == "line-audio"
+    assert (second.caller.source, second.other_caller.number) == ("line-audio", "02000000")
 
 
 def test_no_call_begins_after_its_answer():

@@ -6,6 +6,7 @@ import os
 import pty
 import queue
 import select
+import sys
 import threading
 import time
 import tty
@@ -204,6 +205,17 @@ def test_a_link_that_leads_elsewhere_is_followed(device, driver, posted, link):
         assert bytes_of(posted, 5) == b"hello"
     finally:
         again.unplug()
+
+
+def test_without_its_library_the_modem_is_lost_and_the_recorder_is_not(
+    device, driver, posted, monkeypatch
+):
+    """Calls are recorded without a modem; a start that failed for it would record none."""
+    monkeypatch.setitem(sys.modules, "serial", None)
+    driver.start()
+    assert "pip install 'recorderd[pi]'" in next_event(posted, DriverLost).reason
+    monkeypatch.undo()
+    next_event(posted, DriverReady)
 
 
 def test_an_error_that_nobody_foresaw_ends_no_modem(device, driver, posted, monkeypatch):
