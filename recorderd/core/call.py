@@ -209,7 +209,7 @@ class CallMachine:
         """An off-hook that no ring was seen before turns out to have answered a call."""
         if call.direction == "inbound":
             return
-        call.direction = "inbound"
+        call.direction, call.turned_from = "inbound", call.direction
         if call.may_be_announced:
             self._announce(call, later(at, ms(call.settings.delay_ms)))
 
@@ -338,7 +338,7 @@ class CallMachine:
         if call is None or call.ended_at is not None:
             return
         call.ended_at = max(event.at, call.answered_at or event.at)
-        later_reports = self._take_back_reports(call)
+        later_reports = call.take_back_reports()
         if self._doubt is not None and event.at <= self._doubt.until and not call.dialled:
             self._doubt.ended(event.at)
         else:
@@ -347,20 +347,6 @@ class CallMachine:
                 self._sign_of_offer(call.last_ring_at)
         for report in later_reports:
             self._caller_id(report)
-
-    def _take_back_reports(self, call: LiveCall) -> list[ev.CallerIdReported]:
-        """Reports that came after the on-hook edge, before the hang-up was final: the next call's."""
-        assert call.ended_at is not None
-        ended_at = call.ended_at
-        taken = [report for report in call.reports if report.at > ended_at]
-        call.reports = [report for report in call.reports if report.at <= ended_at]
-        call.call_waiting = [other for other in call.call_waiting if other.at <= ended_at]
-        callers = [report.caller for report in taken]
-        if any(caller is call.caller for caller in callers):
-            call.caller = None
-        if any(caller is call.other_caller for caller in callers):
-            call.other_caller = None
-        return taken
 
     def _judged_at(self) -> MonoNs | None:
         """When a short off-hook that is over counts as a call; None where none is in question."""

@@ -74,6 +74,7 @@ class LiveCall:
     settings: LineSettings
     started_at: MonoNs
     direction: Direction = "inbound"
+    turned_from: Direction | None = None  # before its caller was known
     answered_at: MonoNs | None = None
     ended_at: MonoNs | None = None
     found: bool = False  # it was going on already when the recorder started
@@ -109,6 +110,20 @@ class LiveCall:
         self.caller = event.caller if known is None else shown(known, event.caller)
         if known is not None and differ(known, event.caller):
             self.other_caller = event.caller if self.caller is known else known
+
+    def take_back_reports(self) -> list[CallerIdReported]:
+        """Reports that came after the on-hook edge, before the hang-up was final: the next call's."""
+        assert self.ended_at is not None
+        ended_at = self.ended_at
+        taken = [report for report in self.reports if report.at > ended_at]
+        self.reports = [report for report in self.reports if report.at <= ended_at]
+        self.call_waiting = [other for other in self.call_waiting if other.at <= ended_at]
+        callers = [report.caller for report in taken]
+        if any(caller is self.caller for caller in callers):
+            self.caller, self.direction = None, self.turned_from or self.direction
+        if any(caller is self.other_caller for caller in callers):
+            self.other_caller = None
+        return taken
 
     @property
     def may_be_announced(self) -> bool:

@@ -566,6 +566,52 @@ def test_a_call_reopened_between_the_on_hook_edge_and_the_hang_up_has_no_negativ
     assert reopened.ended_at == reopened.answered_at
 
 
+def test_a_burst_that_shows_an_earlier_off_hook_to_be_a_call_begins_the_next_one():
+    line = Line("JP")
+    line.lift(0)
+    line.hang_up(3)
+    line.ring(5, 1)
+    line.passed(60)
+    first, second = line.records()
+    assert (first.disposition, second.disposition) == ("recorded", "missed")
+    assert (second.started_at, second.ended_at) == (t(5), t(6))
+
+
+def test_a_caller_is_missed_though_the_ring_pin_is_stuck():
+    line = Line()
+    line.caller_id(0)
+    line.feed(ev.RingingStarted(t(1), LINE))
+    line.feed(ev.RingingStopped(t(11), LINE, 0))
+    (record,) = line.records()
+    assert (record.disposition, record.caller.number) == ("missed", "0312345678")
+
+
+def test_the_second_witness_of_a_waiting_caller_makes_him_no_caller():
+    line = Line()
+    line.ring(0)
+    line.lift(3)
+    line.caller_id(40, "0999")
+    line.heard_id(39, "0999")
+    line.announced(6)
+    line.hang_up(60)
+    (record,) = line.records()
+    assert record.caller is None
+    assert [other.caller.number for other in record.call_waiting] == ["0999"]
+
+
+def test_a_report_after_the_on_hook_edge_of_a_short_call_leaves_no_trace_in_it():
+    line = Line()
+    line.lift(0)
+    line.caller_id(2.5, "0200")  # arrives before the hang-up is final
+    line.hang_up(2)
+    line.announced(3.4, started_at=None, frames=0, completed=False)
+    line.ring(4)
+    line.passed(60)
+    first, second = line.records()
+    assert (first.direction, first.caller) == ("outbound", None)
+    assert (second.disposition, second.caller.number) == ("missed", "0200")
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
@@ -594,6 +640,8 @@ def test_the_answer_to_a_withdrawn_announcement_is_not_taken_for_the_next_one_s(
     line.hang_up(40)
     (record,) = line.records()
     assert [play.clip for play in line.all(commands.PlayAnnouncement)] == ["out.wav", "in.wav"]
+    orders = line.all(commands.PlayAnnouncement | commands.StopAnnouncement)
+    assert isinstance(orders[1], commands.StopAnnouncement)
     assert (record.notice.clip, record.notice.completed) == ("in.wav", True)
     assert record.notice.started_at == t(5)
 
