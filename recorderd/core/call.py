@@ -309,7 +309,7 @@ class CallMachine:
             self._forbid(call, f"the announcement could not be played: {event.error}")
         if self._closings.take(call.id) is not None:
             self._file_when_judged(call)
-        elif call.forbidden is None:
+        else:
             self._save(call)
 
     def _judged(self, event: heard.NoticeHeard) -> None:

@@ -612,6 +612,25 @@ def test_a_report_after_the_on_hook_edge_of_a_short_call_leaves_no_trace_in_it()
     assert (second.disposition, second.caller.number) == ("missed", "0200")
 
 
+def test_the_record_of_a_call_that_is_not_kept_is_saved_after_its_sound_is_given_up():
+    """The other way round the record would go with the sound, and a crash would leave neither."""
+    line = Line(records_without_notice=False)
+    line.ring(0)
+    line.lift(3)
+    new = line.announced(4, started_at=None, frames=0, completed=False, error="busy")
+    kinds = [type(each) for each in new if isinstance(each, AbandonRecording | SaveDraft)]
+    assert kinds == [AbandonRecording, SaveDraft]
+
+
+def test_a_call_is_never_taken_for_older_than_it_is():
+    line = Line(box_zero_ns=seconds(100))
+    for start, position_s in ((0.1, 101), (10, 110), (20.9, 121)):
+        line.lift(start)
+        line.hang_up(start + 2)
+        line.passed(start + 8)
+        assert line.records()[-1].box_time_s == position_s
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
