@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from recorderd.cli.calls import print_call, print_calls
-from recorderd.core.manifest import CallWaiting
+from recorderd.core.manifest import CallWaiting, Digit
 from recorderd.errors import StoreError
 from recorderd.events import Caller
 from recorderd.media import codec
@@ -88,6 +88,24 @@ def test_the_record_shows_no_number_and_the_supervisor_all(office):
     assert opened["dialled"] == "0120444444"
     (waiting,) = opened["call_waiting"]
     assert (waiting["at"], waiting["caller"]["name"]) == (filed["call_waiting"][0]["at"], "SUZUKI")
+
+
+def test_what_was_keyed_and_what_the_other_source_said_are_sealed_as_well(office):
+    """A card's number, a bank's PIN; and the number that the line's sound told beside the modem's."""
+    other = Caller("0466666666", "SATO", None, "line-audio", "raw 0466666666")
+    keys = tuple(Digit(at(12.0 + index), "near", digit) for index, digit in enumerate("4711"))
+    office.whole_call(record=replace(a_record(caller=CALLER), other_caller=other, digits=keys))
+    _, filed = office.call()
+    assert filed["digits"] == []
+    assert filed["other_caller"]["source"] == "line-audio"
+    for secret in ("0466666666", "SATO", CALLER.number, CALLER.name):
+        assert secret not in json.dumps(filed)
+    opened = office.opened()
+    assert "".join(each["digit"] for each in opened["digits"]) == "4711"
+    assert (opened["other_caller"]["number"], opened["other_caller"]["name"]) == (
+        "0466666666",
+        "SATO",
+    )
 
 
 def test_a_sealed_call_opened_is_the_plain_one(folder):
