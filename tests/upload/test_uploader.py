@@ -13,11 +13,14 @@ from recorderd.archive.rows import COLUMNS
 from recorderd.errors import RefusedError, StoreError, TryAgainError
 from recorderd.evidence.storecheck import verify_store
 from recorderd.store.erasing import Sentence, erase
+from recorderd.store.ledger import Ledger
 from recorderd.store.receipts import is_confirmed
 from recorderd.store.records import read_record
+from recorderd.upload.queue import Queue
 from recorderd.upload.uploader import POLL_S, RETRY_MARK
 from tests.store.calls import SITE
 from tests.store.shelf import NAME, NUMBER
+from tests.upload.box import sha256
 from tests.upload.memory import Store, closed, down
 from tests.upload.rows import rows_in
 
@@ -82,6 +85,41 @@ def test_a_receipt_says_where_each_object_lies_and_is_in_the_ledger(make_box):
 
 
 # ---------------------------------------------------------------- what may work later
+
+
+def test_a_receipt_is_in_the_ledger_before_the_queue_forgets_its_call(make_box, monkeypatch):
+    box = make_box(2)
+    seen = []
+    done = Queue.done
+
+    def look(queue, call, row):
+        (folder,) = (folder for folder in box.folders() if folder.name == call.id)
+        seen.append(box.entered(folder) == sha256((folder / "receipt.json").read_bytes()))
+        done(queue, call, row)
+
+    monkeypatch.setattr(Queue, "done", look)
+    box.upload()
+    assert seen == [True, True]
+
+
+def test_a_receipt_whose_entry_was_cut_off_is_entered_later(make_box, monkeypatch):
+    box = make_box(1)
+    append = Ledger.append
+
+    def refuse(ledger, kind, **data):
+        if kind == "call-uploaded":
+            raise StoreError("cut")
+        append(ledger, kind, **data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", refuse)
+        assert box.upload().uploaded == 0
+    (folder,) = box.folders()
+    assert (folder / "receipt.json").exists()
+    assert box.entered(folder) is None
+    box.upload()
+    box.judge()
+    assert verify_store(box.directory, wait=lambda _s: None).is_proven
 
 
 def test_while_the_archive_is_down_nothing_is_lost_and_nothing_parked(make_box):
