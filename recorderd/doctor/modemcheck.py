@@ -121,7 +121,8 @@ def _elsewhere(line: str, other: str) -> tuple[str, str]:
 
 def _same(number: str, called_from: str) -> bool:
     digits = "".join(each for each in called_from if each.isdigit())
-    return not digits or digits[-SAME_DIGITS:] == number[-SAME_DIGITS:]
+    count = min(SAME_DIGITS, len(digits))  # some write the last four alone
+    return not digits or digits[-count:] == number[-count:]
 
 
 def _caller_finding(

@@ -19,6 +19,7 @@ from recorderd.doctor.box import RealBox
 from recorderd.doctor.country import CADENCES_MS, Heard, dial_hz_of, judge_country
 from recorderd.events import (
     Caller,
+    CallerIdReported,
     DriverLost,
     EdgesLost,
     HookEdge,
@@ -216,6 +217,42 @@ def test_the_flags_of_a_pi(flags, codes):
     outcome = boxcheck.judge_power(flags)
     assert found(outcome) == codes
     assert outcome.measured["throttled"] == hex(flags)
+
+
+@pytest.mark.parametrize(
+    ("sync_s", "write_kb_s", "codes"),
+    [
+        ([0.01] * 8, 9000, []),
+        ([0.01] * 8, 60, ["disk-slow"]),  # quick to sync, and too slow for the sound of a line
+        ([0.6] * 8, 9000, ["disk-slow"]),
+        ([0.01] * 7 + [2.5], 9000, ["disk-slow"]),
+        ([0.01] * 7 + [1.5], 9000, []),
+    ],
+)
+def test_a_disk_is_slow_in_three_ways(tmp_path, sync_s, write_kb_s, codes):
+    config = load(make_box(tmp_path))
+    seen = boxcheck.DiskSeen(sync_s=sync_s, write_kb_s=write_kb_s, free_mb=9000)
+    assert found(boxcheck.judge_disk(config, seen)) == codes
+
+
+@pytest.mark.parametrize(
+    ("called_from", "codes"),
+    [
+        ("0312345678", []),
+        ("+81 3-1234-5678", []),
+        ("", []),
+        ("0312995678", ["caller-id-wrong"]),  # the same at its end, and another telephone
+        ("5678", []),  # who writes only the end means the end
+        ("5679", ["caller-id-wrong"]),
+    ],
+)
+def test_a_number_is_compared_by_its_last_eight_digits(called_from, codes):
+    caller = Caller("0312345678", None, None, "modem", "", None, None)
+    seen = [
+        ModemRang(MonoNs(0), "front-desk"),
+        CallerIdReported(MonoNs(1), "front-desk", caller),
+    ]
+    assert found(modemcheck.judge_caller_id("front-desk", seen, 2, called_from, None)) == codes
 
 
 def test_a_box_without_flags_is_no_finding():

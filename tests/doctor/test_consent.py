@@ -63,6 +63,16 @@ def test_no_answers_change_the_configuration_without_consent(answers):
         assert not list(Path(folder).glob(".*"))
 
 
+def test_enter_alone_is_no_consent(tmp_path):
+    """Whoever presses Enter at every question has not read what would be written."""
+    path = make_box(tmp_path, "JP", [("front-desk", "fault hook-inverted")])
+    before = path.read_bytes()
+    person = Written()
+    assert not walk(path, person).written
+    assert any(question.startswith("Write this to") for question in person.asked)
+    assert path.read_bytes() == before
+
+
 def test_after_consent_the_next_walk_finds_nothing(tmp_path):
     path = make_box(tmp_path, "JP", [("front-desk", "fault hook-inverted")])
     person = Written({"Write this to": True})

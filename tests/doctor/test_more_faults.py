@@ -9,13 +9,17 @@ import pytest
 
 from recorderd import events as ev
 from recorderd.config import load
+from recorderd.config.values import Announcement
+from recorderd.doctor import clipcheck, devicecheck
+from recorderd.doctor.bench import Tape
 from recorderd.doctor.box import SimulatedBox
 from recorderd.doctor.guided import Helpers, commission
+from recorderd.media.announcement import SHIPPED, load_clip
 from recorderd.sim import hands as simhands
 from recorderd.sim.devices import VirtualOffice
 from recorderd.sim.hands import Hands
 from recorderd.sim.sound import LineSound
-from recorderd.units import FrameIndex
+from recorderd.units import FrameIndex, MonoNs
 from tests.doctor.test_planted_faults import SECOND
 from tests.doctor.walks import CONFIG, Written, codes, make_box, no_archive, walk
 
@@ -106,6 +110,87 @@ def test_channels_that_are_both_late_are_no_fault(tmp_path, monkeypatch):
     """As of a card with a long buffer: what comes together stays together."""
     heard_as(monkeypatch, lambda late: late(2400))
     assert codes(walk(make_box(tmp_path))) == []
+
+
+class Forgetful(Hands):
+    """Lifts the handset, and does not put it down again."""
+
+    def _done(self, line, wish, at):
+        found = list(super()._done(line, wish, at))
+        if wish != "lift-and-replace":
+            return found
+        return [each for each in found if each.at < at + simhands.LIFTED_NS]
+
+
+def test_a_handset_that_was_not_put_down_is_told_and_the_call_is_walked_by_word(tmp_path):
+    path, person = make_box(tmp_path), Written()
+    config = load(path)
+    office = VirtualOffice(config, 120)
+    hands = Forgetful(office.office, office.world)
+    box = SimulatedBox(office.clock, frozenset())
+    visit = commission(config, office, Helpers(person, hands, box, dict, no_archive))
+    assert "hook-not-replaced" in codes(visit)
+    assert any("press Enter when it is lifted" in question for question in person.asked)
+
+
+def test_a_card_that_says_another_rate_than_it_has(tmp_path):
+    """5 % off: its sound would be told as of another length."""
+    config = load(make_box(tmp_path))
+    ready = ev.DriverReady(MonoNs(0), "card", "Test card", "simulated")
+    for counted_hz, wrong in ((8000, False), (8100, False), (8400, True), (7600, True)):
+        (card, *_) = devicecheck.judge_devices(config, [ready], {"Test card": counted_hz}, {})
+        assert [each.code for each in card.findings] == ["card-rate"] * wrong
+
+
+def test_sound_that_the_card_has_no_longer_is_silence_in_its_place(tmp_path):
+    """A person read for longer than the ring keeps sound: what follows keeps its time."""
+    config = load(make_box(tmp_path))
+
+    class Card:
+        rate_hz, channels = 8000, 2
+        first, last = 0, 0
+
+        def head(self):
+            return FrameIndex(self.last)
+
+        def tail(self):
+            return FrameIndex(self.first)
+
+        def time_of(self, frame):
+            return MonoNs(frame * 125_000)
+
+        def read(self, first, frames):
+            return np.full((frames, 2), 1000, np.int16).tobytes()
+
+        def lost(self, first, frames):
+            return []
+
+    card = Card()
+    tape = Tape(card, config.lines[0])
+    card.first, card.last = 8000, 16_000  # a second is gone
+    tape.pump()
+    heard = tape.between(MonoNs(0), MonoNs(2 * 10**9))
+    assert tape.lost_frames == 8000
+    assert len(heard) == 16_000
+    assert not heard[:7900].any()
+    assert abs(int(heard[12_000, 0]) - 1000) < 50
+
+
+@pytest.mark.parametrize("sides", [(0,), (1,), (0, 1), ()])
+def test_an_announcement_on_either_channel_is_on_the_line(sides):
+    clip = load_clip("notice-en.wav", SHIPPED)
+    pcm = np.frombuffer(clip.pcm, np.int16)
+    pcm = pcm if clip.rate_hz == 8000 else pcm[:: clip.rate_hz // 8000]
+    rng = np.random.default_rng(1)
+    sound = rng.integers(-20, 20, (len(pcm) + 16_000, 2)).astype(np.int16)
+    for side in sides:
+        sound[4000 : 4000 + len(pcm), side] += pcm // 2
+    ended = ev.AnnouncementFinished(
+        MonoNs(0), "x", "y", completed=True, started_at=MonoNs(0), frames=clip.frames, error=None
+    )
+    announcement = Announcement("notice-en.wav", "", 500, "card", None, "record")
+    outcome = clipcheck.judge_clip("x", announcement, clip, ended, sound)
+    assert [each.code for each in outcome.findings] == ([] if sides else ["clip-silent"])
 
 
 NO_RING = CONFIG.replace("[line.ring]\n", "")

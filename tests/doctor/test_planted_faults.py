@@ -58,6 +58,7 @@ def test_on_a_good_line_nothing_is_found(tmp_path, country):
         *("channels", "sound", "announcement", "dialling", "country", "file"),
     }
     assert not visit.written
+    assert len({(each.check, each.where) for each in visit.outcomes}) == len(visit.outcomes)
 
 
 @pytest.mark.parametrize("fault", LINE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -88,6 +90,32 @@ def test_the_old_file_is_kept_beside_and_the_rights_stay(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == [
         *("office.line", "recorderd.toml", "recorderd.toml.bak")
     ]
+
+
+def test_what_root_writes_stays_its_owners(tmp_path, monkeypatch):
+    """Else the service could not read its configuration any more after a walk with sudo."""
+    path = make_box(tmp_path)
+    given = []
+    real = os.stat
+
+    def owned(target, **options):
+        found = list(real(target, **options))
+        if Path(target) == path:
+            found[4], found[5] = 4711, 4712
+        return os.stat_result(found)
+
+    monkeypatch.setattr(settings.os, "stat", owned)
+    monkeypatch.setattr(settings.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(
+        settings.os, "chown", lambda target, user, group: given.append((target, user, group))
+    )
+    before = settings.read_settings(path)
+    settings.write_settings(path, before, settings.edited(before, [change(ACTIVE, "high")]))
+    trial, backup = (
+        path.with_name(".recorderd.toml.trial.toml"),
+        path.with_name("recorderd.toml.bak"),
+    )
+    assert {(trial, 4711, 4712), (backup, 4711, 4712)} <= set(given)
 
 
 def test_what_recorderd_would_not_take_is_not_written(tmp_path):

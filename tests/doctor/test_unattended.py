@@ -188,7 +188,9 @@ def test_the_recorders_alarms_are_the_doctors(tmp_path):
     told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
     told["alarms"] = ["front-desk: modem: it does not answer"]
     (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
-    assert look(path)[1] == {"recorder-alarm"}
+    found, codes = look(path)
+    assert codes == {"recorder-alarm"}
+    assert found["alarms"] == []  # status tells them as they are now, and not as they were at night
 
 
 def test_announcements_are_counted_from_the_last_look(tmp_path):
@@ -198,8 +200,11 @@ def test_announcements_are_counted_from_the_last_look(tmp_path):
     assert look(path)[1] == set()  # nothing new since
     status(path, notices={"heard": 4, "partly": 1, "not-heard": 2})
     assert look(path)[1] == {"clip-partly"}
-    status(path, notices={"heard": 0, "partly": 0, "not-heard": 1})  # the recorder began anew
-    assert look(path)[1] == {"clip-silent"}
+    status(path, notices={"heard": 0, "partly": 0, "not-heard": 2})  # the recorder began anew
+    found, codes = look(path)
+    assert codes == {"clip-silent"}
+    (measured,) = [each["measured"] for each in found["checks"] if each["check"] == "announcement"]
+    assert measured == {"heard": 0, "partly": 0, "not_heard": 2}
 
 
 def test_the_sound_that_the_recorder_measured_is_judged(tmp_path):
