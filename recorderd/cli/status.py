@@ -45,6 +45,8 @@ def status(options: argparse.Namespace) -> int:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         print_status(found, Console())
+        if found.get("config_sha256", config.sha256) != config.sha256:
+            print(f"{config.path} was changed and is not taken yet: systemctl reload recorderd")
     return 1 if found["alarms"] else 0
 
 

@@ -166,6 +166,20 @@ def test_an_alarm_gives_the_terminal_no_orders(tmp_path, capsys):
     assert not {"\x1b", "\x9b"} & set(shown)
 
 
+def test_a_configuration_that_was_not_taken_yet_is_told(tmp_path, capsys):
+    """Edited and forgotten: the recorder goes on as before."""
+    path = make_box(tmp_path)
+    status(path)
+    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
+    told |= {"lines": {}, "config_sha256": load(path).sha256}
+    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    assert main(["status", "--config", str(path)]) == 0
+    assert "reload" not in capsys.readouterr().out
+    path.write_text(path.read_text("utf-8") + "# edited\n", "utf-8")
+    assert main(["status", "--config", str(path)]) == 0
+    assert "is not taken yet: systemctl reload recorderd" in capsys.readouterr().out
+
+
 def test_what_does_not_report_is_told_with_its_unit(tmp_path, capsys):
     path = make_box(tmp_path)
     command = ["status", "--config", str(path)]
