@@ -69,7 +69,7 @@ def _outcomes(
     yield boxcheck.judge_clock(box.clock(), ZoneInfo(config.site.time_zone), is_right=None)
     yield boxcheck.judge_power(box.throttled())
     yield check_config(config)
-    if _is_busy(config.storage.directory):
+    if _is_busy(config):
         # Its sound is synced every second, and waits for whatever else is being synced.
         yield skipped("disk", "", "a call is being recorded, and the disk is its alone")
     else:
@@ -81,10 +81,16 @@ def _outcomes(
         yield _uploader(config.storage.directory)
 
 
-def _is_busy(directory: Path) -> bool:
+def _status(config: Config) -> dict[str, Any]:
+    """The recorder's, by its own clock. Raises StoreError."""
+    now = None if config.simulation is None else office_clock(config.storage.directory / STATUS)
+    return recorder_status(config.storage.directory, now)
+
+
+def _is_busy(config: Config) -> bool:
     """Whether a recorder that runs has a call on some line now."""
     try:
-        status = recorder_status(directory)
+        status = _status(config)
     except StoreError:
         return False
     talks = any(line.get("state", "idle") != "idle" for line in status["lines"].values())
@@ -99,9 +105,8 @@ def _stale(status: dict[str, Any]) -> list[str]:
 
 def _recorder(config: Config) -> Iterator[Outcome]:
     """What the recorder says of itself, and of each line."""
-    now = None if config.simulation is None else office_clock(config.storage.directory / STATUS)
     try:
-        status = recorder_status(config.storage.directory, now)
+        status = _status(config)
     except StoreError as error:
         yield Outcome("recorder", "", {}, (_stopped(str(error)),))
         return

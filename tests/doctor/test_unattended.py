@@ -125,9 +125,7 @@ def test_the_disk_of_a_call_is_left_alone(tmp_path, state):
     (told,) = [each["skipped"] for each in found["checks"] if each["check"] == "disk"]
     assert "a call is being recorded" in told
     # One that died in a call keeps nobody from looking.
-    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
-    told["at"] = "2026-01-01T00:00:00Z"
-    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    grow_old(tmp_path / "state/status.json", timedelta(minutes=10))
     assert look(path, slow_once)[1] == {"recorder-stopped"}
     assert slow_once.tries == 2
 
@@ -148,9 +146,7 @@ def test_a_file_from_a_time_to_come_is_written_by_nobody(tmp_path):
     """The clock was set back, or lost its time, and the recorder does not run."""
     path = make_box(tmp_path)
     status(path)
-    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
-    told["at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    grow_old(tmp_path / "state/status.json", timedelta(hours=-1))
     assert look(path)[1] == {"recorder-stopped"}
 
 
@@ -186,9 +182,7 @@ def test_what_does_not_report_is_told_with_its_unit(tmp_path, capsys):
     assert main(command) == 1
     assert "systemctl enable --now recorderd\n" in capsys.readouterr().err
     status(path)
-    told = json.loads((tmp_path / "state/status.json").read_text("utf-8"))
-    told["at"] = "2026-01-01T00:00:00Z"
-    (tmp_path / "state/status.json").write_text(json.dumps(told), "utf-8")
+    grow_old(tmp_path / "state/status.json", timedelta(minutes=10))
     assert main([*command, "--json"]) == 1
     (alarm,) = json.loads(capsys.readouterr().out)["alarms"]
     assert alarm.endswith(
