@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from recorderd import events as ev
+from recorderd import heard
 from recorderd.runtime.inbox import INBOX_EVENTS_MAX, InboxFullError, ThreadInbox
 from recorderd.runtime.logs import fact_line, log_fact
 from recorderd.runtime.status import Status
@@ -234,6 +235,53 @@ def test_a_line_that_moves_to_a_card_that_works_has_no_alarm_left(tmp_path):
     found.set_lines({"b": {"one", "two"}}, ["one", "two"])
     assert found.alarms() == []
     assert found.as_json(READING)["lines"]["one"]["devices"] == {"card": "ready"}
+
+
+def measured(seconds_, *findings):
+    return heard.LineMeasured(NOW, "one", {"seconds": seconds_}, findings)
+
+
+def verdict(word):
+    return heard.NoticeHeard(NOW, "one", "a", word, 0.9, 0.9, None, None, None)
+
+
+def played(*, completed, failed):
+    return ev.NoticeEnded(NOW, "one", "a", completed, failed, "no card" if failed else None)
+
+
+@pytest.mark.parametrize(
+    ("begins", "leaves", "ends"),
+    [
+        (measured(30, "hum"), measured(19), measured(20)),  # a click of a call shows nothing
+        (verdict("not-heard"), verdict("partly"), verdict("heard")),
+        (
+            played(completed=False, failed=True),
+            played(completed=False, failed=False),  # the caller hung up
+            played(completed=True, failed=False),
+        ),
+        (heard.ListeningFailed(NOW, "one", "x"), verdict("heard"), measured(1)),
+        (
+            ev.ModemSilent(NOW, "one", "no answer"),
+            ev.DriverReady(NOW, "hook", "one"),
+            ev.ModemReady(NOW, "one", "", ""),
+        ),
+        (
+            ev.LineFaulted(NOW, "one", "ring-chatter", "x"),
+            ev.LineRestored(NOW, "one", "hook-chatter"),
+            ev.LineRestored(NOW, "one", "ring-chatter"),
+        ),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_each_alarm_of_a_line_begins_lasts_and_ends(tmp_path, begins, leaves, ends):
+    found = status(tmp_path)
+    found.take(begins)
+    (alarm,) = found.alarms()
+    assert alarm.startswith("one: ")
+    found.take(leaves)
+    assert found.alarms() == [alarm]
+    found.take(ends)
+    assert found.alarms() == []
 
 
 def test_faults_come_and_go(tmp_path):
