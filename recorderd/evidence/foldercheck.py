@@ -15,7 +15,7 @@ from recorderd.evidence.findings import Case
 from recorderd.evidence.layout import AMENDMENT
 from recorderd.evidence.sound import is_sealed
 from recorderd.media.codec import decode_blocks
-from recorderd.seal.vault import key_name
+from recorderd.seal.vault import has_form_of_key, key_name, wrapped_key
 from recorderd.store.records import RECORD_BYTES_MAX
 from recorderd.store.signing import is_signed
 
@@ -143,8 +143,8 @@ class FolderCheck:
         judge_record(case, where, record, hashlib.sha256(data).hexdigest(), entered)
         if case.altered.count == before:
             self._judge_place(case, folder, where, record, entered)
-        if is_sealed(record) and not (self._directory / key_name(folder.name)).exists():
-            case.missing.deny(f"{where}: its key is missing from the vault; nobody can open it")
+        if is_sealed(record):
+            self._judge_key(case, where, folder.name)
         if entered.archived_sha256:
             self._judge_archived(case, folder, where, names, entered)
             return known | {ARCHIVED}
@@ -152,6 +152,13 @@ class FolderCheck:
             decodes = self._decodes and not is_sealed(record)
             self._judge_segment(case, folder, where, names, segment, decodes=decodes)
         return known | {segment["file"] for segment in record["segments"]}
+
+    def _judge_key(self, case: Case, where: str, call_id: str) -> None:
+        """Whether a sealed call can still be opened by a supervisor, as far as that can be seen."""
+        if not (self._directory / key_name(call_id)).exists():
+            case.missing.deny(f"{where}: its key is missing from the vault; nobody can open it")
+        elif not has_form_of_key(wrapped_key(self._directory, call_id)):
+            case.missing.deny(f"{where}: its key in the vault is damaged; nobody can open it")
 
     def _judge_archived(
         self, case: Case, folder: Path, where: str, names: set[str], entered: Entered

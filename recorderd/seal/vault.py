@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".age"
 KEY_BYTES_MAX = 65_536
+AGE_MAC_BYTES = 44 + 16 + 16  # in base64 with its line feed, then a nonce and the mark of one chunk
 
 
 def key_name(call_id: str) -> str:
@@ -120,6 +121,15 @@ def wrapped_key(directory: Path, call_id: str) -> bytes:
         raise StoreError(f"{path}: not there: the key was destroyed, and nobody can open this call")
     with locked_vault(directory):
         return _read(path)
+
+
+def has_form_of_key(data: bytes) -> bool:
+    """Whether this may be a key that somebody can open: an age file, with its header whole and a text
+    behind it (https://age-encryption.org/v1), and not the zeros of a disk that has lost it."""
+    header, mark, rest = data.partition(b"\n--- ")
+    return (
+        bool(mark) and header.startswith(b"age-encryption.org/v1\n") and len(rest) > AGE_MAC_BYTES
+    )
 
 
 def rewrap_key(directory: Path, path: Path, identities: Identities, to: Recipients) -> bool:

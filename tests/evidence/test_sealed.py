@@ -44,6 +44,19 @@ def test_a_call_whose_key_is_gone_is_missing(store):
     )
 
 
+@pytest.mark.parametrize("damage", ["zeros", "cut", "other"])
+def test_a_call_whose_key_is_damaged_is_missing(store, damage):
+    path = store.directory / "vault/6f.age"
+    key = path.read_bytes()
+    left = {"zeros": bytes(len(key)), "cut": key[:60], "other": b"hello"}
+    path.write_bytes(left[damage])
+    found = judged(store)
+    assert found.altered.is_proven
+    assert found.missing.problems == (
+        "call 6f: its key in the vault is damaged; nobody can open it",
+    )
+
+
 @pytest.mark.parametrize("name", ["b", "b.zip"])
 def test_a_bundle_tells_nothing_of_who_and_what(store, top, name):
     bundle = store.exported("6f", top / name)
