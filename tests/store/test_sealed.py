@@ -21,10 +21,13 @@ from recorderd.errors import StoreError
 from recorderd.events import Caller
 from recorderd.media import codec
 from recorderd.media.tags import read_tags
+from recorderd.recording import job
 from recorderd.seal.searchkey import hashed, make_search_key, read_search_key
 from recorderd.seal.vault import destroy_key, keep_key, keys_in
+from recorderd.store import closing as closing_module
 from recorderd.store import recovery
 from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.drafts import draft_path, load_draft
 from recorderd.store.erasing import Sentence, erase
 from tests.recording.test_writer_disk import disk_refuses
 from tests.store.calls import CALLER, RATE, Office, a_record, at, expected, in_memory
@@ -474,3 +477,23 @@ def test_a_key_whose_destruction_the_disk_refuses_is_not_synced_again(office):
     assert office.failures
     assert keys_in(office.directory) == []
     assert office.left_open() == []
+
+
+def test_no_key_goes_before_the_draft_says_that_nothing_is_kept(office):
+    """A full disk refuses that at first; a draft that still speaks of a call needs its key."""
+    office.run_to(10.2)
+    record = office.open()
+    office.run_to(14.0)
+    office.abandon(record)
+    said = []
+
+    def look(directory, call_id):
+        said.append(load_draft(draft_path(directory, call_id)).is_filed)
+        destroy_key(directory, call_id)
+
+    with patch.object(job, "save_draft", side_effect=StoreError("full")):
+        office.run_to(14.5)
+    with patch.object(closing_module, "destroy_key", look):
+        office.settle()
+    assert said == [False]
+    assert office.left_open() == keys_in(office.directory) == []

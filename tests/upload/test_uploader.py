@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from recorderd.archive.rows import COLUMNS
+from recorderd.core import chain
 from recorderd.errors import RefusedError, StoreError, TryAgainError
 from recorderd.evidence.storecheck import verify_store
 from recorderd.store.erasing import Sentence, erase
@@ -50,6 +51,22 @@ def test_the_ledger_goes_first_and_a_calls_record_last(make_box):
     assert box.store.writes[-1].startswith("landing/")
     sent = box.store.objects[box.store.writes[0]]
     assert sent == (box.directory / "ledger/recorder/000000000000.jsonl").read_bytes()
+
+
+def test_every_part_of_the_ledger_ends_signed(make_box):
+    """What is not signed yet could become something else after a cut."""
+    box = make_box(1)
+    box.ledger.append("something", of="the last minute")
+    box.ledger.sync()
+    box.upload()
+    for key in box.store.keys("ledger/"):
+        last = box.store.objects[key].splitlines()[-1]
+        assert chain.parse_line(last).kind == chain.CHECKPOINT
+    box.ledger.sign()
+    box.upload()
+    (first, second) = box.store.keys("/chain=recorder/")
+    assert b'"something"' not in box.store.objects[first]
+    assert b'"something"' in box.store.objects[second]
 
 
 def test_the_newest_call_goes_first_where_that_is_asked_for(make_box):
