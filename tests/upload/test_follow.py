@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorderd.core.chain import Head
+from recorderd.errors import StoreError
 from recorderd.store import ledger as ledger_module
 from recorderd.store.ledger import RECORDER, Ledger
 from recorderd.upload import follow as follow_module
@@ -133,3 +135,19 @@ def test_the_queue_counts_what_is_in_it(steps):
             parked = sum(is_parked for _, is_parked in model.values())
             assert (state.waiting, state.parked) == (len(model) - parked, parked)
         queue.close()
+
+
+def test_lines_that_the_disk_does_not_take_do_not_count(make_box, monkeypatch):
+    """A power cut could take them, and other ones come in their place."""
+    box = make_box(1)
+    with closing(Queue(box.directory)) as queue:
+        with monkeypatch.context() as patched:
+            patched.setattr(follow_module.files, "sync_file", refused)
+            with pytest.raises(StoreError, match="refused"):
+                follow(box.directory, queue)
+        assert queue.followed().entries == queue.state().waiting == 0
+        assert follow(box.directory, queue) == 1
+
+
+def refused(path):
+    raise StoreError(f"{path}: refused")

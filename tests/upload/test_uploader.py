@@ -6,6 +6,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -292,6 +293,40 @@ def test_where_the_archive_refuses_everything_no_call_is_parked_for_it(make_box)
         box.store.plan = lambda *_: None
         uploader.step()
     box.judge()
+
+
+def test_where_the_archive_refuses_calls_and_heartbeat_no_call_is_parked_for_it(make_box):
+    """It takes the ledger: a policy that was made for another site's name, perhaps."""
+    box = make_box(1)
+
+    def refuse(_operation, key):
+        if not key.startswith("ledger/"):
+            raise RefusedError(f"memory://archive: {key}: AccessDenied")
+
+    with box.uploader() as uploader:
+        uploader.step()
+        box.call()
+        box.store.plan = refuse
+        box.clock.now_s += 100
+        assert uploader.step() > 0
+        found = json.loads((box.directory / "upload.json").read_text("utf-8"))
+        assert (found["waiting"], found["parked"]) == (1, 0)
+
+
+@pytest.mark.parametrize("form", [str, quote, lambda key: quote(key, safe="")])
+@pytest.mark.parametrize("kind", [RefusedError, TryAgainError])
+def test_no_number_is_told_however_the_archive_writes_a_name(make_box, caplog, form, kind):
+    box = make_box(1)
+
+    def refuse(operation, key):
+        if operation == "put" and key.endswith(".flac"):
+            raise kind(f"memory://archive: {form(key)}: no")
+
+    box.store.plan = refuse
+    report = box.upload()
+    assert "call call-0001: segment 0" in f"{report.trouble} {report.queue.reasons}"
+    assert NUMBER not in caplog.text
+    assert box.where_number_is("upload.json") == []
 
 
 def test_a_file_that_is_not_what_was_recorded_is_called_so(make_box):
