@@ -175,6 +175,7 @@ def test_status_of_a_recorder_that_stopped_is_an_alarm(day):
 def test_demo_takes_no_foreign_directory(tmp_path):
     (tmp_path / "letter.txt").write_text("mine")
     assert main(["demo", "--directory", str(tmp_path)]) == 2
+    assert main(["demo", "--directory", str(tmp_path / "letter.txt")]) == 2
     assert (tmp_path / "letter.txt").read_text() == "mine"
 
 
