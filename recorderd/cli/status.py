@@ -129,5 +129,8 @@ def doctor_line(doctor: dict[str, Any]) -> str:
     """When it was last looked after without anybody, and what was found."""
     wrong = sum(check["verdict"] == "wrong" for check in doctor["checks"])
     when = doctor["at"][:16].replace("T", " ")
-    found = "nothing found" if not wrong else f"{counted(wrong, 'check')} found something"
+    found = "nothing found"
+    if wrong:
+        mended = "once it is mended: systemctl start recorderd-doctor"
+        found = f"{counted(wrong, 'check')} found something ({mended})"
     return f"doctor: {when}, {counted(len(doctor['checks']), 'check')}, {found}"

@@ -173,7 +173,7 @@ def judge_power(throttled: int | None) -> Outcome:
             Finding(
                 "hot",
                 f"the processor was slowed down: {', '.join(hot)}",
-                "give the box air, or a heat sink",
+                "give the box air, or a heat sink; the mark stays until it is started again",
             )
         )
     return Outcome("power", "", measured, tuple(findings))

@@ -21,6 +21,7 @@ from recorderd import heard
 from recorderd.runtime.inbox import INBOX_EVENTS_MAX, InboxFullError, ThreadInbox
 from recorderd.runtime.logs import fact_line, log_fact
 from recorderd.runtime.status import Status
+from recorderd.runtime.statusfile import RECORDER_STALE_S
 from recorderd.runtime.watchdog import ServiceManager
 from recorderd.runtime.workers import COMMANDS_MAX, WorkerFullError, WorkerThread
 from recorderd.units import ClockReading, MonoNs, WallNs, seconds, to_datetime
@@ -317,6 +318,18 @@ def test_status_is_written_when_it_changes_and_not_too_often(tmp_path):
     assert not path.exists()
     found.write(ClockReading("boot", MonoNs(seconds(1.5)), WallNs(0), True, "test"))
     assert path.exists()
+
+
+def test_a_status_in_which_nothing_changes_is_written_before_it_looks_dead(tmp_path):
+    found = status(tmp_path)
+    path = tmp_path / "status.json"
+    found.write(READING)
+    path.unlink()
+    found.write(ClockReading("boot", MonoNs(seconds(29)), WallNs(0), True, "test"))
+    assert not path.exists()
+    found.write(ClockReading("boot", MonoNs(seconds(30)), WallNs(0), True, "test"))
+    assert path.exists()
+    assert seconds(RECORDER_STALE_S) > 2 * seconds(30)
 
 
 def test_on_a_full_disk_the_old_status_is_written_over(tmp_path):
