@@ -82,12 +82,14 @@ def _head(visit: Visit, facts: SheetFacts) -> Iterator[str]:
 def _facts(visit: Visit, facts: SheetFacts) -> Iterator[tuple[str, str, str]]:
     made = [each for each in visit.outcomes if each.skipped is None]
     count = len(visit.findings)
+    left = len(visit.outcomes) - len(made)
     yield "Looked at by", "実施者", shown(visit.who or "—")
     yield "When", "日時", shown(visit.began_at)
     yield (
         "Result",
         "結果",
-        f"{len(made)} checks, {count or 'no'} finding{'' if count == 1 else 's'} {'要対処' if count else '異常なし'}",
+        f"{len(made)} checks, {count or 'no'} finding{'' if count == 1 else 's'} {'要対処' if count else '異常なし'}"
+        + (f"; {left} not looked at 未実施" if left else ""),
     )
     yield "Lines", "回線", shown(", ".join(facts.lines))
     yield "Box", "装置", shown(facts.model)
@@ -106,7 +108,7 @@ def _facts(visit: Visit, facts: SheetFacts) -> Iterator[tuple[str, str, str]]:
 def _findings(visit: Visit) -> Iterator[str]:
     yield '<section><h2>Findings <span lang="ja">要対処事項</span></h2>'
     if not visit.findings:
-        yield '<p>Nothing was found. <span lang="ja">異常はありません。</span></p></section>'
+        yield '<p>Nothing was found in what was looked at. <span lang="ja">確認した項目に異常はありません。</span></p></section>'
         return
     yield "<ol>"
     for outcome, finding in visit.findings:

@@ -8,6 +8,8 @@ opened here, also where it does not run, for it may be just about to start.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -69,11 +71,7 @@ def _outcomes(
     yield boxcheck.judge_clock(box.clock(), ZoneInfo(config.site.time_zone), is_right=None)
     yield boxcheck.judge_power(box.throttled())
     yield check_config(config)
-    if _is_busy(config):
-        # Its sound is synced every second, and waits for whatever else is being synced.
-        yield skipped("disk", "", "a call is being recorded, and the disk is its alone")
-    else:
-        yield check_disk(config, box)
+    yield _disk(config, box)
     yield from _recorder(config)
     yield check_sample(config)
     if config.archive is not None:
@@ -87,14 +85,25 @@ def _status(config: Config) -> dict[str, Any]:
     return recorder_status(config.storage.directory, now)
 
 
-def _is_busy(config: Config) -> bool:
-    """Whether a recorder that runs has a call on some line now."""
-    try:
+def _running(config: Config) -> dict[str, Any] | None:
+    """The status of a recorder that runs."""
+    with suppress(StoreError):
         status = _status(config)
-    except StoreError:
-        return False
-    talks = any(line.get("state", "idle") != "idle" for line in status["lines"].values())
-    return talks and not _stale(status)
+        return None if _stale(status) else status
+    return None
+
+
+def _disk(config: Config, box: Box) -> Outcome:
+    status = _running(config)
+    if status is None:
+        return check_disk(config, box)
+    if any(line.get("state", "idle") != "idle" for line in status["lines"].values()):
+        # Its sound is synced every second, and waits for whatever else is being synced.
+        return skipped("disk", "", "a call is being recorded, and the disk is its alone")
+    found = check_disk(config, box)
+    # It makes room itself, minute by minute, and tells where it cannot: this would be told for a day.
+    findings = tuple(each for each in found.findings if each.code != "disk-full")
+    return replace(found, findings=findings)
 
 
 def _stale(status: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from recorderd.doctor import words
 from recorderd.doctor.guided import Visit
-from recorderd.doctor.outcome import Finding, Outcome
+from recorderd.doctor.outcome import Finding, Outcome, skipped
 from recorderd.doctor.sheet import SheetFacts, sheet_page
 from recorderd.dsp import health
 from tests.doctor.walks import Written, make_box, walk
@@ -84,9 +84,28 @@ def test_the_sheet_of_a_walk_has_every_measured_value(tmp_path):
 
 def test_a_good_visit_says_so_in_both_languages():
     page = sheet_page(Visit("", "2026-11-23T08:50:00.000+09:00", [Outcome("clock")]), facts())
-    assert "Nothing was found." in page
+    assert "Nothing was found in what was looked at." in page
     assert "異常はありません" in page
     assert "Simulated" in sheet_page(Visit(), facts(is_simulated=True))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "result"),
+    [
+        ([Outcome("clock"), Outcome("disk")], "2 checks, no findings 異常なし<"),
+        (
+            [Outcome("clock"), Outcome("power", "", {}, (Finding("hot", "a", "b"),) * 2)],
+            "2 checks, 2 findings 要対処<",
+        ),
+        # Whoever could not call has accepted a line that nobody has heard.
+        (
+            [Outcome("clock"), Outcome("disk"), skipped("ring", "x", "nobody could call")],
+            "2 checks, no findings 異常なし; 1 not looked at 未実施<",
+        ),
+    ],
+)
+def test_the_result_counts_what_was_found_and_what_was_left_out(outcomes, result):
+    assert result in sheet_page(Visit("", "2026-11-23T08:50:00.000+09:00", outcomes), facts())
 
 
 def test_nothing_from_outside_becomes_markup():

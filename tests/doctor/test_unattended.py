@@ -85,6 +85,16 @@ def test_faults_of_the_box_are_found_at_night(tmp_path, fault, code):
     assert look(path, box(fault))[1] == {code}
 
 
+def test_a_disk_that_the_recorder_is_making_room_on_is_no_alarm_for_a_day(tmp_path):
+    """Where calls go to an archive, a disk is always about to be full."""
+    path = make_box(tmp_path)
+    status(path)
+    assert look(path, box("disk-full"))[1] == set()
+    assert look(path, box("disk-full", "disk-slow"))[1] == {"disk-slow"}
+    grow_old(tmp_path / "state/status.json", timedelta(minutes=10))
+    assert look(path, box("disk-full"))[1] == {"disk-full", "recorder-stopped"}
+
+
 def test_a_recorder_that_does_not_run_is_found(tmp_path):
     path = make_box(tmp_path)
     assert look(path)[1] == {"recorder-stopped"}

@@ -320,6 +320,17 @@ def test_status_is_written_when_it_changes_and_not_too_often(tmp_path):
     assert path.exists()
 
 
+def test_a_caller_id_set_that_closed_the_loop_is_no_call_yet(tmp_path):
+    """Japan's: it goes off-hook for the number before the telephone rings."""
+    found = status(tmp_path)
+    found.take(ev.CallOffered(NOW, "one", "a"))
+    found.take(ev.CallAnswered(NOW, "one", "a"))
+    found.take(ev.CallerIdClosureSeen(NOW, "one", "a", 1))
+    assert (found.lines["one"].state, found.lines["one"].calls) == ("ringing", 0)
+    found.take(ev.CallAnswered(NOW, "one", "a"))
+    assert (found.lines["one"].state, found.lines["one"].calls) == ("talking", 1)
+
+
 def test_a_status_in_which_nothing_changes_is_written_before_it_looks_dead(tmp_path):
     found = status(tmp_path)
     path = tmp_path / "status.json"
