@@ -45,10 +45,11 @@ def judge_dialling(
     number: str,
     *,
     tells_sides: bool,
+    voices_say_swapped: bool = False,
 ) -> tuple[Outcome, tuple[float, ...] | None]:
     """`sound`: from the lift on. `number`: what the person meant to dial (empty: not said).
-    `tells_sides`: who speaks where is not known yet, and our own digits tell it. The second value is the
-    dial tone's frequencies."""
+    `tells_sides`: who speaks where is not known yet, and our own digits tell it. `voices_say_swapped`:
+    whoever spoke first was on the far channel. The second value is the dial tone's frequencies."""
     keyed = max((_digits(sound[:, side]) for side in (0, 1)), key=len)
     pulses = "".join(each.digit for each in seen if isinstance(each, PulseDialled))
     first = keyed[0].start if keyed else len(sound)
@@ -70,6 +71,8 @@ def judge_dialling(
         measured |= {"near_dbm0": near, "far_dbm0": far}
         if tells_sides and far - near >= APART_DB:
             findings, changes = [SWAPPED], swap(line, index, audio)
+        elif voices_say_swapped and near - far >= APART_DB:
+            findings = [_DOUBTFUL]
     findings += _dialled_findings(dialled, number)
     if dial_hz is None:
         findings.append(_NO_TONE)
@@ -102,6 +105,13 @@ def _dialled_findings(dialled: str, number: str) -> list[Finding]:
         ]
     return []
 
+
+DOUBTFUL = "channels-doubtful"
+_DOUBTFUL = Finding(
+    DOUBTFUL,
+    "by the voices near and far have changed places, and by the digits that were dialled here they have not",
+    "walk this line once more, and let this telephone's side count first; leave the channels until then",
+)
 
 _NO_TONE = Finding(
     "dial-tone-missing",

@@ -14,6 +14,7 @@ from recorderd.disk import files
 from recorderd.doctor import boxcheck, devicecheck, settings
 from recorderd.doctor.archivecheck import check_archive
 from recorderd.doctor.bench import Bench
+from recorderd.doctor.callcheck import DOUBTFUL
 from recorderd.doctor.configcheck import check_config
 from recorderd.doctor.diskcheck import check_disk
 from recorderd.doctor.filecheck import check_file, check_sample
@@ -181,8 +182,12 @@ class _Walk:
     def _chosen(self) -> list[Change]:
         """One value for each key; where there are several, the person's."""
         by_path: dict[tuple[str | int, ...], list[Change]] = {}
+        doubtful = {
+            outcome.where for outcome, finding in self.visit.findings if finding.code == DOUBTFUL
+        }
         for outcome in self.visit.outcomes:
-            for change in outcome.changes:
+            is_doubtful = outcome.check == "channels" and outcome.where in doubtful
+            for change in () if is_doubtful else outcome.changes:
                 offered = by_path.setdefault(change.path, [])
                 if change.value not in {each.value for each in offered}:
                     offered.append(change)

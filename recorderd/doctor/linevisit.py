@@ -75,6 +75,7 @@ class LineVisit:
         self._note = note
         self._hook_works = False
         self._has_card = False
+        self._voices_say_swapped = False
         self._rested: Seen = []  # while nobody touched the line; its ring pin's level first
         self._idle_sound: NDArray[np.int16] = np.zeros((0, 2), np.int16)
         self._cadence: list[tuple[int, int]] = []
@@ -298,7 +299,9 @@ class LineVisit:
         self.call_sound = tape.between(began, self._bench.now())
         channels = sides.judge_sides(name, self._index, audio, near, far)
         sound = sides.judge_sound(name, [self._idle_sound, near, far])
-        self._note(sides.without_doubles(channels, sound))
+        channels = sides.without_doubles(channels, sound)
+        self._voices_say_swapped = sides.SWAPPED in channels.findings
+        self._note(channels)
         self._note(sound)
         if announced is not None:
             self._note(announced)
@@ -366,6 +369,7 @@ class LineVisit:
             sound,
             number,
             tells_sides=not len(self.call_sound),
+            voices_say_swapped=self._voices_say_swapped,
         )
         self._note(outcome)
 

@@ -100,6 +100,7 @@ FINDINGS_JA = {
     "caller-id-wrong": "通知された番号が発信元と違う。モデムか PBX を確認。",
     "country-wrong": "設定された国の回線ではない。site.country を確認。",
     "channels-swapped": "両チャンネルが入れ替わっている。near_channel と far_channel を入れ替える。",
+    "channels-doubtful": "声とダイヤル音の結果が食い違う。こちら側から先に話して、もう一度確認。",
     "copy": "両チャンネルが同じ音(モノラル入力)。ステレオのライン入力を使う。",
     "inverted": "一方が他方の逆相。各側に別々の入力を使う。",
     "crosstalk-to-near": "相手側の音が手前側に漏れている。配線とシールドを確認。",

@@ -112,6 +112,26 @@ def test_channels_that_are_both_late_are_no_fault(tmp_path, monkeypatch):
     assert codes(walk(make_box(tmp_path))) == []
 
 
+class Confused(Hands):
+    """The other side counts first."""
+
+    def please(self, line, wish):
+        other = {"talk-near": "talk-far", "talk-far": "talk-near"}
+        super().please(line, other.get(wish, wish))
+
+
+def test_who_counts_in_the_wrong_order_has_no_right_configuration_changed(tmp_path):
+    path, person = make_box(tmp_path), Written({"Write this to": True})
+    config = load(path)
+    office = VirtualOffice(config, 120)
+    hands = Confused(office.office, office.world)
+    box = SimulatedBox(office.clock, frozenset())
+    visit = commission(config, office, Helpers(person, hands, box, dict, no_archive))
+    assert codes(visit) == ["channels-doubtful", "channels-swapped"]
+    assert not visit.written
+    assert not any(question.startswith("Write this to") for question in person.asked)
+
+
 class Forgetful(Hands):
     """Lifts the handset, and does not put it down again."""
 
