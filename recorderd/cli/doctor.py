@@ -70,7 +70,8 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _check_permitted(directory: Path) -> None:
     """Whoever forgot sudo is told that, and not to give the recorder's directory to somebody else."""
-    if directory.is_dir() and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+    # Not W_OK: to a disk that went read-only nobody may write, and the checks say that.
+    if directory.is_dir() and not os.access(directory, os.R_OK | os.X_OK):
         raise StoreError(f"{directory}: this user may not look there; run the doctor with sudo")
 
 

@@ -67,3 +67,15 @@ def test_a_command_without_sudo_says_so(refused, capsys, command):
     assert "sudo" in told.err
     assert "Traceback" not in told.err
     assert told.out == ""
+
+
+def test_a_disk_that_went_read_only_is_not_a_lack_of_rights(tmp_path, monkeypatch):
+    path = make_box(tmp_path)
+    status(path)
+    asked = []
+    monkeypatch.setattr(
+        "recorderd.cli.doctor.os.access",
+        lambda _path, mode: asked.append(mode) or not mode & os.W_OK,
+    )
+    assert main(["doctor", "--unattended", "--config", str(path)]) == 0
+    assert asked
