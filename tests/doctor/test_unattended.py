@@ -270,6 +270,11 @@ def test_the_command_and_what_status_shows(tmp_path, capsys, faults, code):
     assert main(command) == code
     told = json.loads(capsys.readouterr().out)
     assert bool(told["alarms"]) == bool(faults)
+    assert {"at", "config_sha256", "checks", "alarms"} <= told.keys()
+    for check in told["checks"]:
+        assert {"check", "where", "verdict", "measured", "findings", "skipped"} == check.keys()
+        for finding in check["findings"]:
+            assert {"code", "what", "mend"} == finding.keys()
     (tmp_path / "state/doctor.json").write_text(
         json.dumps({**told, "at": datetime.now(UTC).isoformat()}), "utf-8"
     )

@@ -331,6 +331,21 @@ def test_a_caller_id_set_that_closed_the_loop_is_no_call_yet(tmp_path):
     assert (found.lines["one"].state, found.lines["one"].calls) == ("talking", 1)
 
 
+def test_the_names_in_the_status_are_what_scripts_rely_on(tmp_path):
+    """`recorderd status --json`: a name may come, and none may go or change."""
+    found = status(tmp_path)
+    found.disk = ev.DiskMeasured(NOW, 9000, 1.5, None)
+    told = found.as_json(READING)
+    assert {
+        *("version", "pid", "at", "clock_synchronised", "lines", "disk", "alarms"),
+    } <= told.keys()
+    assert {
+        *("state", "call_id", "calls", "recorded", "missed", "not_recorded", "last_recording_at"),
+        *("devices", "notices", "sound", "faults"),
+    } <= told["lines"]["one"].keys()
+    assert {"free_mb", "used_mb_per_day", "full_on"} <= told["disk"].keys()
+
+
 def test_a_status_in_which_nothing_changes_is_written_before_it_looks_dead(tmp_path):
     found = status(tmp_path)
     path = tmp_path / "status.json"
