@@ -328,7 +328,8 @@ remove_all() {
   if [ "${2:-}" = --purge ]; then
     [ -d "$storage/ledger" ] || [ -z "$(ls -A "$storage" 2>/dev/null)" ] ||
       fail "$storage does not look like recorderd's recordings" "remove by hand what is in it"
-    say "All recordings in $storage and the configuration in /etc/recorderd will be ERASED."
+    say "All recordings in $storage, the configuration in /etc/recorderd and the archive's credentials"
+    say "in /etc/credstore will be ERASED."
     printf 'Type "erase" to go on: '
     read -r answer || answer=
     [ "$answer" = erase ] || fail "nothing was removed"
@@ -344,7 +345,7 @@ remove_all() {
     # The folder itself may be where a disk is mounted.
     find "$storage" -mindepth 1 -delete
     rmdir "$storage" 2>/dev/null || true
-    rm -rf /etc/recorderd
+    rm -rf /etc/recorderd /etc/credstore/recorderd.archive
     userdel recorderd 2>/dev/null || true
   else
     say "kept: the recordings in $storage, the configuration in /etc/recorderd, the user recorderd"
