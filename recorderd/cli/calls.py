@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from recorderd.config.values import Config
     from recorderd.store.catalogue import Entry
 
 Record = dict[str, Any]
@@ -60,7 +61,15 @@ def calls(options: argparse.Namespace) -> int:
         print(json.dumps(records, ensure_ascii=False, indent=1))
     else:
         print_calls(records, Console())
+        _doubt_line(options.line, config, records)
     return 0
+
+
+def _doubt_line(name: str | None, config: Config, records: list[Record]) -> None:
+    """A slip of the keyboard finds nothing; so does a line of which there is no call yet."""
+    names = [line.name for line in config.lines]
+    if name is not None and not records and name not in names:
+        print(f"the configuration has no line {name}; it has: {', '.join(names)}")
 
 
 def show(options: argparse.Namespace) -> int:

@@ -34,7 +34,8 @@ def check(path: Path) -> int:
     try:
         config = load(path, load_clip)
     except ConfigError as error:
-        print(error)
+        for problem in str(error).splitlines():
+            print(folded(problem, 2))
         print(_count(len(error.problems), "problem"))
         return os.EX_CONFIG
     print(f"{path}: OK, {_count(len(config.lines), 'line')}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from typing import TextIO
 
 COLUMNS_MIN = 40
 
 
-def folded(text: str, indent: int) -> str:
-    """`text` as standard output is to have it; what does not fit begins `indent` blanks from the left."""
-    if not sys.stdout.isatty():
+def folded(text: str, indent: int, stream: TextIO | None = None) -> str:
+    """`text` as standard output, or another stream, is to have it: what does not fit in a line begins
+    the next one, `indent` blanks from the left."""
+    if not (stream or sys.stdout).isatty():
         return text
     return textwrap.fill(
         text,

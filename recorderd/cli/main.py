@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from recorderd import __version__
+from recorderd.cli.fold import folded
 from recorderd.errors import ConfigError, RecorderdError, UsageError
 
 EXIT_FAILED = 1
@@ -35,18 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(getattr(command, options.function)(options))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error))
         return EXIT_CONFIG
     except UsageError as error:
-        print(f"recorderd: {error}", file=sys.stderr)
+        _tell(f"recorderd: {error}")
         return EXIT_USAGE
     except RecorderdError as error:
-        print(f"recorderd: {error}", file=sys.stderr)
+        _tell(f"recorderd: {error}")
         return EXIT_FAILED
     except PermissionError as error:
         if options.command in SERVICES:  # a defect, and the journal is to show where
             raise
-        print(f"recorderd: {error.filename}: this user may not; {AS_ROOT}", file=sys.stderr)
+        _tell(f"recorderd: {error.filename}: this user may not; {AS_ROOT}")
         return EXIT_FAILED
     except BrokenPipeError:
         # The reader (head, less) has what it wanted.
@@ -54,6 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return EXIT_FAILED
+
+
+def _tell(text: str) -> None:
+    for line in text.splitlines():
+        print(folded(line, 2, sys.stderr), file=sys.stderr)
 
 
 def _forgive_encodings() -> None:

@@ -16,6 +16,7 @@ from recorderd.cli.calls import print_calls
 from recorderd.cli.demo import CONFIG
 from recorderd.cli.devices import print_devices
 from recorderd.cli.main import main
+from recorderd.store.catalogue import NAME, open_catalogue
 
 CALL = {
     "id": "f334aa4f00000000", "started_at": "2026-11-23T14:13:10.000+09:00", "line": "front-desk",
@@ -61,6 +62,17 @@ def test_a_search_that_can_find_nothing_is_refused(office, command, says, capsys
     assert says in capsys.readouterr().err
 
 
+def test_a_line_that_is_not_there_is_named(office, capsys):
+    open_catalogue(office / "recordings" / NAME).close()
+    assert main(["calls", "--line", "frontdesk"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "no calls match",
+        "the configuration has no line frontdesk; it has: front-desk, back-office",
+    ]
+    assert main(["calls", "--line", "front-desk"]) == 0
+    assert capsys.readouterr().out == "no calls match\n"
+
+
 # ---------------------------------------------------------------- eighty columns
 
 
@@ -92,6 +104,17 @@ def test_long_lines_are_folded_on_a_terminal_and_whole_in_a_pipe(monkeypatch):
     assert max(map(len, lines)) <= 80
     assert all(line.startswith(" " * 16) for line in lines[1:])
     assert any(key in line for line in lines)
+
+
+def test_an_error_is_folded_on_a_terminal(office, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    text = (office / "recorderd.toml").read_text("utf-8")
+    (office / "recorderd.toml").write_text(text.replace("Asia/Tokyo", "Asia/Tokio"), "utf-8")
+    assert main(["status"]) == 78
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("  ") for line in lines[1:])
 
 
 # ---------------------------------------------------------------- help, and what is not there
