@@ -17,6 +17,7 @@ IN_THE_RIG = {
     # Their programs are, one by one; the walk of `doctor --sheet` is in tests/doctor/test_terminal.py.
     "sudo systemctl start recorderd && sudo recorderd status",
     "sudo systemctl enable --now recorderd-upload",
+    "sudo systemctl restart recorderd-upload",
     "sudo systemctl stop recorderd && sudo /opt/recorderd/bin/recorderd doctor --sheet acceptance.html",
     # It types all that stands below this heading.
     *block_below(SYSTEMD, "Recordings on a partition of their own"),

@@ -56,7 +56,7 @@ def test_the_walk_after_the_demo(shop):
     configured = f"--config {DEMO}/recorderd.toml"
     del shop.environment["RECORDERD_CONFIG"]
     said = says(shop, f".venv/bin/recorderd calls {configured} --number 0312345678", r"\n1 call\n")
-    beginning = re.search(r"^([0-9a-f]{8})  2026-11-23 09:00:02 ", said, re.MULTILINE)[1]
+    beginning = re.search(r"^([0-9a-f]{8}) +2026-11-23 09:00:02 ", said, re.MULTILINE)[1]
     said = shop.run(f".venv/bin/recorderd show {configured} {beginning}")
     assert re.search(r"other party +0312345678 YAMADA SHOTEN", said)
     assert "front-desk_in_0312345678_000.flac" in said
