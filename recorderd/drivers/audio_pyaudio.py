@@ -403,6 +403,9 @@ class PyAudioCard:
         )
 
     def _give_up_overdue(self, now: MonoNs) -> None:
-        for token, play in list(self._plays.items()):
-            if now >= play.due_at:
-                self._finish(token, now, None, 0, f'sound card "{self.name}": no answer')
+        overdue = [token for token, play in self._plays.items() if now >= play.due_at]
+        for token in overdue:
+            self._finish(token, now, None, 0, f'sound card "{self.name}": no answer')
+        if overdue and self._child is not None and not self.channels:
+            # It hangs, as it will for the next clip; one that captures is not ended for that.
+            self._lose("its output does not answer", "card-lost", now)

@@ -367,3 +367,19 @@ def test_a_card_for_playback_only_is_ready_when_it_is_open(monkeypatch):
     play(bench)
     assert len(bench.child.told) == 1
     bench.card.close()
+
+
+def test_an_output_that_never_answers_is_opened_anew(monkeypatch):
+    """It hangs in the sound library, and would play no other announcement either."""
+    bench = Bench(monkeypatch, channels=0)
+    bench.first_words = [OPENED]
+    bench.card.start()
+    bench.run(1, blocks=False)
+    play(bench)
+    bench.run(8, blocks=False)
+    assert [answer.completed for answer in answers(bench)] == [False]
+    assert [child.killed for child in bench.children] == [True, False]
+    assert bench.kinds()[-1] is DriverReady
+    play(bench)
+    assert len(bench.child.told) == 1
+    bench.card.close()
