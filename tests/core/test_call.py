@@ -631,6 +631,27 @@ def test_a_call_is_never_taken_for_older_than_it_is():
         assert line.records()[-1].box_time_s == position_s
 
 
+def test_an_answer_in_a_long_burst_is_no_closure_though_its_end_was_not_told():
+    line = Line("JP")
+    line.feed(ev.RingingStarted(t(0), LINE))
+    line.lift(1)
+    assert line.all(commands.PlayAnnouncement)[0].at == t(1.5)
+
+
+def test_a_flash_under_busy_tone_keeps_the_recording_open():
+    """Somebody goes on: to the other party of a call that was parked, or to a new one."""
+    line = Line(close_after_busy_s=30)
+    line.lift(0)
+    line.tone(10, "busy")
+    line.feed(ev.HookFlashed(t(20), LINE, seconds(0.5)))
+    line.passed(100)
+    assert line.machine.talking is not None
+    line.hang_up(120)
+    line.passed(130)
+    (record,) = line.records()
+    assert record.far_end_ended_at is None
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
