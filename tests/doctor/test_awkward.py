@@ -161,7 +161,7 @@ def test_a_sheet_that_could_not_be_written_is_refused_before_the_walk(
     command = ["doctor", "--config", str(make_box(tmp_path)), "--sheet"]
     assert main([*command, str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
-    monkeypatch.setattr("recorderd.cli.doctor.os.access", lambda *_: False)
+    monkeypatch.setattr("recorderd.cli.doctor.os.access", lambda _path, mode: not mode & os.W_OK)
     assert main([*command, str(tmp_path / "sheet.html")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
