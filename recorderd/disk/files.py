@@ -86,9 +86,14 @@ def give_to_owner(path: Path) -> None:
 
 def claim_database(path: Path) -> None:
     """Let there be a file for SQLite, which would make it for whoever runs: a database that root has
-    made is one that the recorder cannot write. Raises StoreError."""
+    made is one that the recorder cannot write. Raises StoreError.
+
+    One that is there is not opened: closing it would take SQLite's locks from another connection of this
+    process (fcntl(2), "Record locking").
+    """
     with guarded(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         give_to_owner(path)
 
 

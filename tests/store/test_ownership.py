@@ -56,6 +56,27 @@ def test_the_queue_of_an_upload_by_hand_belongs_to_the_uploader(recorders):
         assert of_root(recorders) == []
 
 
+def test_a_database_that_is_there_is_not_opened_beside_sqlite(monkeypatch):
+    """Whoever closes a file loses all locks that his process has on it, SQLite's too."""
+    with in_memory() as folder:
+        open_catalogue(folder / NAME).close()
+        opened = []
+        real = os.open
+
+        def look(path, flags, *mode, **more):
+            descriptor = real(path, flags, *mode, **more)
+            opened.append(str(path))
+            return descriptor
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", look)
+            with closing(open_catalogue(folder / NAME)), closing(Queue(folder)):
+                pass
+            with closing(Queue(folder)):
+                pass
+        assert opened == [str(folder / "uploads.sqlite")], "made, once"
+
+
 @needs_root
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("what", ["catalogue", "queue"])
