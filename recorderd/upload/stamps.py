@@ -47,7 +47,7 @@ def stamp(directory: Path, url: str, queue: Queue, now: WallNs) -> None:
         return  # a long part was cut before its checkpoint: the next one is stamped
     folder = directory / LEDGER / TIMESTAMPS
     path = folder / f"{sent - 1}.tsr"
-    if not path.exists():  # else it was forgotten: the archive may have this one, and takes no other
+    if not path.exists():  # else it was forgotten: the archive may have it, and takes no other
         text = chain.note_text(note.origin, note.head, note.at, note.others)
         token = fetch_timestamp(url, text.encode())
         files.make_directory(folder, directory)
