@@ -127,6 +127,19 @@ def sealed_row(call, site, key, number):
     return a_row(call, site=site, number=None, sealed=True, keys=keys)
 
 
+@pytest.mark.parametrize("compactions", [0, 1, 2])
+def test_a_number_finds_no_call_that_was_erased_since(top, compactions):
+    """The number is still in the file of the first compaction; the erasure in that of the second."""
+    place = place_of(top)
+    land(place.target, [a_row("gone"), a_row("stays")], "00-000001")
+    if compactions:
+        compact(place, now=now)
+    land(place.target, [erased(a_row("gone"))], "00-000002")
+    if compactions == 2:
+        compact(place, now=now)
+    assert ids(asked(place, number="0312345678")) == ["stays"]
+
+
 @pytest.mark.parametrize("compacted", [False, True])
 def test_sealed_calls_are_found_by_their_sites_keys(top, compacted):
     place = place_of(top)
