@@ -40,9 +40,12 @@ class Station:
         self.line = LineMachine(settings.line, settings.profile, hang_up_ms)
         self.modem = ModemMachine(settings.line, settings.profile.country) if has_modem else None
         self.calls = CallMachine(settings, reading, new_id)
+        self._deadline: MonoNs | None = None
+        self._deadline_is_known = False
 
     def handle(self, event: ev.Input) -> list[Result]:
         """What follows from one input."""
+        self._deadline_is_known = False
         results: list[Result] = []
         match event:
             case ev.HookEdge() | ev.RingEdge() | ev.EdgesLost():
@@ -67,7 +70,12 @@ class Station:
         return results
 
     def deadline(self) -> MonoNs | None:
-        """When this line next needs a TimePassed."""
+        """When this line next needs a TimePassed. Asked in every round of the loop; only `handle` changes it."""
+        if not self._deadline_is_known:
+            self._deadline, self._deadline_is_known = self._next_deadline(), True
+        return self._deadline
+
+    def _next_deadline(self) -> MonoNs | None:
         times = [self.line.deadline(), self.calls.deadline()]
         if self.modem is not None:
             times.append(self.modem.deadline())

@@ -33,6 +33,8 @@ FRAMES_MIN = 3
 PAUSE_FRAMES = 3  # a break of 10 ms weakens two (Q.24 has them bridged), one of 30 ms five
 DECIDED_FRAMES = 80  # 400 ms: what follows most notes and syllables is heard too
 
+_NEAR: Final = np.arange(-TONE_BINS, TONE_BINS + 1)
+
 # Measuring them.
 MARGIN = 240  # samples to each side: 30 ms
 SMOOTHING = 64  # samples; keeps the other tone, 268 Hz away or more, out
@@ -96,11 +98,10 @@ class DigitReceiver:
         keys, power, row_hz, column_hz = _look(batch)
         if self._run is None and (keys < 0).all():
             return []
-        found = []
-        for offset in range(len(keys)):
-            frame = batch.first_frame + offset
-            tones = (float(power[offset]), float(row_hz[offset]), float(column_hz[offset]))
-            found += self._step(frame, int(keys[offset]), *tones)
+        found: list[Digit] = []
+        columns = (each.tolist() for each in (keys, power, row_hz, column_hz))
+        for frame, (key, *tones) in enumerate(zip(*columns, strict=True), batch.first_frame):
+            found += self._step(frame, key, *tones)
         return found
 
     def finish(self, frame: int) -> list[Digit]:
@@ -150,8 +151,7 @@ def _look(
     batch: Batch,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Of each frame the key whose tones stand out (-1: none), their power and frequencies."""
-    row_hz, row_power = _peaks(batch.power, ROW_BINS)
-    column_hz, column_power = _peaks(batch.power, COLUMN_BINS)
+    (row_hz, column_hz), (row_power, column_power) = _peaks(batch.power)
     power = row_power + column_power
     row = np.abs(row_hz[:, None] - ROWS_HZ).argmin(axis=1)
     column = np.abs(column_hz[:, None] - COLUMNS_HZ).argmin(axis=1)
@@ -164,17 +164,21 @@ def _look(
     return np.where(fits, 4 * row + column, -1), power, row_hz, column_hz
 
 
-def _peaks(
-    power: NDArray[np.float64], bins: tuple[int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Frequency and power of the strongest tone in a range of bins, for each frame."""
-    frames = np.arange(len(power))
-    peak = bins[0] + power[:, bins[0] : bins[1] + 1].argmax(axis=1)
-    before, there, after = (np.log(power[frames, peak + side] + 1e-30) for side in (-1, 0, 1))
+def _peaks(power: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Frequency and power of the strongest tone among the rows and among the columns, for each frame.
+
+    Both are (2, frames).
+    """
+    peak = np.stack([
+        low + power[:, low : high + 1].argmax(axis=1) for low, high in (ROW_BINS, COLUMN_BINS)
+    ])
+    frames = np.arange(len(power))[:, None]
+    near = power[frames, peak[:, :, None] + _NEAR]  # (2, frames, bins)
+    around = np.log(near[:, :, TONE_BINS - 1 : TONE_BINS + 2] + 1e-30)
+    before, there, after = around[:, :, 0], around[:, :, 1], around[:, :, 2]
     bend = np.minimum(before - 2 * there + after, -1e-6)
     shift = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
-    near = peak[:, None] + np.arange(-TONE_BINS, TONE_BINS + 1)
-    return (peak + shift) * BIN_HZ, power[frames[:, None], near].sum(axis=1)
+    return (peak + shift) * BIN_HZ, near.sum(axis=2)
 
 
 # ---------------------------------------------------------------- one digit on the samples

@@ -105,10 +105,21 @@ class FskReceiver:
         """The messages whose bursts end in these frames."""
         marks = batch.share(*MARK_HZ) >= MARK_SHARE
         carrier = batch.share(*BURST_HZ) >= BURST_SHARE
-        found = []
-        for offset in range(len(marks)):
-            frame = batch.first_frame + offset
-            found += self._step(frame, bool(marks[offset]), bool(carrier[offset]))
+        found: list[FskMessage] = []
+        signs = zip(marks.tolist(), carrier.tolist(), strict=True)
+        for frame, (is_mark, is_carrier) in enumerate(signs, batch.first_frame):
+            if is_carrier:
+                if self._carrier_pause >= 3:
+                    self._carrier_first = frame
+                self._carrier_pause = 0
+            else:
+                self._carrier_pause += 1
+            if self._bursts:
+                found += self._close(frame, is_carrier=is_carrier)
+            if is_mark:
+                self._mark_frames += 1
+            elif self._mark_frames:
+                self._end_mark(frame)
         return found
 
     def finish(self, frame: int) -> list[FskMessage]:
@@ -117,22 +128,12 @@ class FskReceiver:
         self._bursts = []
         return found
 
-    def _step(self, frame: int, is_mark: bool, is_carrier: bool) -> list[FskMessage]:  # noqa: FBT001  (one frame's two signs, in their order)
-        if is_carrier:
-            if self._carrier_pause >= 3:
-                self._carrier_first = frame
-            self._carrier_pause = 0
-        else:
-            self._carrier_pause += 1
-        found = self._close(frame, is_carrier=is_carrier)
-        if is_mark:
-            self._mark_frames += 1
-        elif self._mark_frames:
-            if self._mark_frames >= MARK_FRAMES:
-                first = frame - self._mark_frames
-                self._bursts.append(_Burst(min(self._carrier_first, first), first, frame - 1))
-            self._mark_frames = 0
-        return found
+    def _end_mark(self, frame: int) -> None:
+        """A run of mark ends before this frame: what follows it is a burst, if it was long enough."""
+        if self._mark_frames >= MARK_FRAMES:
+            first = frame - self._mark_frames
+            self._bursts.append(_Burst(min(self._carrier_first, first), first, frame - 1))
+        self._mark_frames = 0
 
     def _close(self, frame: int, *, is_carrier: bool) -> list[FskMessage]:
         found, going_on = [], []

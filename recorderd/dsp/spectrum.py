@@ -33,6 +33,9 @@ POWER_MIN = 1e-10
 """In units of a full-scale square wave's: 6 dB below one step of 16 bits, nothing is heard."""
 
 _SCALE = 1 / 32768
+_BATCH_SAMPLES = (BATCH_FRAMES - 1) * HOP + WINDOW
+_PLACES = np.arange(BATCH_FRAMES)[:, None] * HOP + np.arange(WINDOW)
+"""Of each frame's samples among those of a batch."""
 
 
 def bin_of(frequency_hz: float) -> int:
@@ -80,8 +83,7 @@ class Spectrum:
         self._room[self._end - self._first :][: len(block)] = block * _SCALE
         self._end += len(block)
         batches = []
-        need = (BATCH_FRAMES - 1) * HOP + WINDOW
-        while self.end - self._next_frame * HOP >= need:
+        while self.end - self._next_frame * HOP >= _BATCH_SAMPLES:
             batches.append(self._batch())
         return batches
 
@@ -95,11 +97,9 @@ class Spectrum:
 
     def _batch(self) -> Batch:
         start = self._next_frame * HOP - self._first
-        frames = np.lib.stride_tricks.sliding_window_view(
-            self._room[start : start + (BATCH_FRAMES - 1) * HOP + WINDOW], WINDOW
-        )
-        cut = frames[::HOP] * self._window
-        power = np.abs(np.fft.rfft(cut, TRANSFORM, axis=1)) ** 2
+        cut = self._room[start : start + _BATCH_SAMPLES][_PLACES] * self._window
+        spectra = np.fft.rfft(cut, TRANSFORM, axis=1)
+        power = spectra.real**2 + spectra.imag**2
         batch = Batch(self._next_frame, power)
         self._next_frame += BATCH_FRAMES
         return batch
