@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 
 import pytest
@@ -347,22 +348,23 @@ def crash(folder, number):
 def test_a_crash_at_any_step_loses_and_doubles_nothing(top, monkeypatch):
     monkeypatch.setattr(compact_module, "FANOUT", 2)  # so that there is something to merge
     monkeypatch.setattr(compact_module, "ROUND_BATCHES", 3)
+    before = top / "before"
+    land(folder_target(before), [a_row("old")], "23-000001")
+    compact(place_of(before), now=now)
+    expected = fill(folder_target(before), sites=2, calls=2) | {("osaka", "old", 0)}
     number = 0
     crashed = True
     while crashed:
         number += 1
         folder = top / str(number)
-        target = folder_target(folder)
-        land(target, [a_row("old")], "23-000001")
-        compact(place_of(folder), now=now)
-        expected = fill(target, sites=2, calls=2) | {("osaka", "old", 0)}
+        shutil.copytree(before, folder)
         crashed = crash(folder, number)
         assert found(folder) == expected, f"after a crash at call {number}"
         if number % 7 == 0:
             crash(folder, number + 3)
         compact(place_of(folder), now=now)
         assert found(folder) == expected
-        assert not list(target.list("landing/"))
+        assert not list(folder_target(folder).list("landing/"))
         assert len(in_tables(folder)) <= len(expected) + 1  # c1's two revisions, in two runs
     assert number > 40
 
