@@ -8,7 +8,6 @@ the card as it comes, at 8 kHz.
 from __future__ import annotations
 
 import queue
-import time
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -25,6 +24,7 @@ from recorderd.events import (
     TimePassed,
 )
 from recorderd.media.resample import Resampler, take_channels
+from recorderd.runtime.inbox import next_event
 from recorderd.units import NS_PER_S, FrameIndex, MonoNs, later, ms, seconds
 
 if TYPE_CHECKING:
@@ -62,13 +62,7 @@ class PatientInbox:
         self._queue.put(event)
 
     def wait(self, until: MonoNs) -> Input | None:
-        wait_ns = until - time.monotonic_ns()
-        try:
-            if wait_ns <= 0:
-                return self._queue.get_nowait()
-            return self._queue.get(timeout=wait_ns / NS_PER_S)
-        except queue.Empty:
-            return None
+        return next_event(self._queue, until)
 
 
 class Tape:

@@ -40,10 +40,15 @@ class ThreadInbox:
             raise InboxFullError(
                 f"more than {INBOX_EVENTS_MAX} events wait for the control thread; restarting"
             )
-        wait_ns = until - time.monotonic_ns()
-        try:
-            if wait_ns <= 0:
-                return self._queue.get_nowait()
-            return self._queue.get(timeout=wait_ns / NS_PER_S)
-        except queue.Empty:
-            return None
+        return next_event(self._queue, until)
+
+
+def next_event(events: queue.Queue[Input], until: MonoNs) -> Input | None:
+    """The next event, waited for until then; None where none came."""
+    wait_ns = until - time.monotonic_ns()
+    try:
+        if wait_ns <= 0:
+            return events.get_nowait()
+        return events.get(timeout=wait_ns / NS_PER_S)
+    except queue.Empty:
+        return None
