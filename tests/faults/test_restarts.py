@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.size import proof, sized
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.realtime]
 
 
 @pytest.mark.parametrize(

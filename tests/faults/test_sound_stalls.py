@@ -13,7 +13,7 @@ from tests.daemon.box import Box, wait_until
 from tests.faults.size import sized
 from tests.softcard import Sink, SoftCard, require
 
-pytestmark = [pytest.mark.faults, pytest.mark.softcard]
+pytestmark = [pytest.mark.faults, pytest.mark.softcard, pytest.mark.realtime]
 
 HOOK = 17
 RATE = 8000
