@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tests.rig.machine import HERE, PROJECT, GuestError, Machine, image
+from tests.rig.page import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,13 +19,57 @@ if TYPE_CHECKING:
 
 RELEASE = ("recorderd", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
-INSTALL_S = 1800
+INSTALL_S = 3600
 """pip takes minutes where each instruction is emulated; a Pi is some ten times as fast."""
 
 HOOK, RING = 17, 27  # pins of the line with the modem
+BACK_HOOK = 22
 CARD = 0
+BACK_CARD = 1
+RATE_HZ = 8000
 ENDED_S = 120
 READY_S = 300
+
+# Taken when the tests are collected: a page that has changed is found without a guest.
+INSTALL = quoted("sudo PIP_NO_INDEX")
+REMOVE = quoted("sudo sh systemd/install.sh --remove")
+PURGE = quoted("--purge")
+EDIT = quoted("systemctl edit")
+CREDENTIALS = quoted("/etc/credstore/")
+
+HOST = "10.0.2.2"
+"""This machine's loopback, as the guest sees it."""
+
+NETWORK = ("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=")
+SECOND_DISK = "/dev/vdb"
+
+# Finds the strongest tone of each channel of a recorded file, with the recorder's own libraries.
+TONES = """
+import sys, numpy, soundfile
+sound, rate = soundfile.read(sys.argv[1], always_2d=True)
+power = numpy.abs(numpy.fft.rfft(sound[len(sound) // 4 : len(sound) * 3 // 4], axis=0))
+print([round(int(at) * rate / (len(sound) * 3 // 4 - len(sound) // 4)) for at in power.argmax(axis=0)])
+"""
+
+
+def figure(name: str, value: float, unit: str = "s") -> None:
+    """For the reader of `pytest -s`."""
+    print(f"\n{name}: {value:.1f} {unit}", end="")
+
+
+def timed(name: str, work: Callable[..., str], *arguments: Any) -> str:
+    began = time.monotonic()
+    try:
+        return work(*arguments)
+    finally:
+        figure(name, time.monotonic() - began)
+
+
+def missing_of(call: dict[str, Any]) -> float:
+    """Which part of a call's sound is missing: a slow host makes a card lose some."""
+    lost: int = sum(gap["frames"] for gap in call["gaps"])
+    frames: int = call["audio"]["frames"]
+    return lost / frames
 
 
 class Box:
@@ -33,8 +80,20 @@ class Box:
         self.shared.mkdir()
         folder = image()
         shutil.copytree(folder / "wheels", self.shared / "wheels")
+        (self.shared / "tones.py").write_text(TONES, "utf-8")
         self.machine = Machine(folder, work, self.shared)
         self.run = self.machine.run
+        disk = work / "second.img"
+        subprocess.run(["truncate", "-s", "1G", disk], check=True)
+        self._second_disk = (
+            *("-drive", f"file={disk},if=none,id=second,format=raw,cache=writeback"),
+            *("-device", "virtio-blk-pci,drive=second"),
+        )
+        self.plug_in_second_disk(is_in=True)
+
+    def plug_in_second_disk(self, *, is_in: bool) -> None:
+        """From the next start on."""
+        self.machine.devices = [*NETWORK, *(self._second_disk if is_in else ())]
 
     # ------------------------------------------------------------ the technician
 
@@ -51,19 +110,57 @@ class Box:
         if change is not None:
             change(to)
 
-    def install(self, release: str, *, check: bool = True) -> str:
-        offline = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/mnt/host/wheels"
-        command = f"{offline} sh /mnt/host/{release}/systemd/install.sh"
-        return self.run(command, INSTALL_S, check=check)
+    def install(self, release: str) -> str:
+        """As the page has it for a box without a network, with the wheels on a stick."""
+        stick = "mkdir -p /media && ln -sfn /mnt/host /media/stick"
+        return self.run(f"{stick} && cd /mnt/host/{release} && {INSTALL}", INSTALL_S)
 
-    def configure(self, *, driver: str = "gpiod") -> None:
-        """The office's configuration, in place of the sample."""
+    def remove(self, more: str = "", answer: str = "", *, check: bool = True) -> str:
+        command = f"{REMOVE} {more}"
+        command = f"cd /mnt/host/release && echo {answer} | {command}"
+        return self.run(command, 180, check=check)
+
+    def configure(self, *, driver: str = "gpiod", archive: str = "") -> None:
+        """The office's configuration; `archive` are the lines of that table."""
         modem = self.run("ls /dev/recorderd/modem-*").strip()
         text = (HERE / "office.toml").read_text("utf-8")
-        (self.shared / "office.toml").write_text(
-            text.replace("MODEM", modem).replace('"gpiod"', f'"{driver}"'), "utf-8"
-        )
+        text = text.replace("MODEM", modem).replace('"gpiod"', f'"{driver}"')
+        if archive:
+            text += f"\n[archive]\n{archive}"
+        (self.shared / "office.toml").write_text(text, "utf-8")
         self.run("cp /mnt/host/office.toml /etc/recorderd/recorderd.toml; recorderd check")
+
+    def edit(self, command: str, text: str) -> None:
+        """A command that opens an editor, in which this is typed."""
+        (self.shared / "typed").write_text(text, "utf-8")
+        self.run(f"cp /mnt/host/typed /run/rig/typed; script -qec {shlex.quote(command)} /dev/null")
+
+    def restart_whole(self) -> float:
+        """Shut down as one should, and switch on again; how many seconds the start took."""
+        self.run("systemctl stop recorderd recorderd-upload; sync")
+        self.machine.cut()
+        return self.machine.start()
+
+    def synchronise_clock(self) -> None:
+        """What a time daemon does: the kernel is told that its clock is right (ADJ_STATUS without
+        STA_UNSYNC, and ADJ_MAXERROR of 0: else it takes the word back within a second)."""
+        code = (
+            "import ctypes; t = (ctypes.c_int * 52)(); t[0] = 0x14; "
+            "raise SystemExit(ctypes.CDLL(None).adjtimex(t) < 0)"
+        )
+        self.run(f'python3 -c "{code}"')
+        self.machine.until("grep -q 'clock_synchronised.: true' /var/lib/recorderd/status.json")
+
+    def send_to(self, archive: str, credentials: str = "") -> None:
+        """Another archive for the uploader, from now on."""
+        self.run("systemctl stop recorderd-upload")
+        self.configure(archive=archive)
+        if credentials:
+            (self.shared / "credentials").write_text(credentials, "utf-8")
+            self.run(
+                f"install -m 600 /mnt/host/credentials {CREDENTIALS}; rm /mnt/host/credentials"
+            )
+        self.run("systemctl reload recorderd; systemctl start recorderd-upload", 180)
 
     # ------------------------------------------------------------ looking
 
@@ -79,6 +176,24 @@ class Box:
     def calls(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.run("recorderd calls --json"))
         return found
+
+    def sound_of(self, call: dict[str, Any]) -> list[int]:
+        """The tones of a call's middle file, near and far, in hertz."""
+        file = call["segments"][len(call["segments"]) // 2]["file"]
+        path = self.run(f"find /var/lib/recorderd/calls -name '{file}'").strip()
+        found: list[int] = json.loads(
+            self.run(f"/opt/recorderd/bin/python /mnt/host/tones.py {path}")
+        )
+        return found
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run(f"systemctl show -p {name} --value {unit}").strip()
+
+    def verify_all(self) -> None:
+        said = timed("verify --all", self.run, "recorderd verify --all", 300)
+        assert f"Nothing altered: {len(self.calls())} calls" in said, said
+        assert "Nothing missing" in said, said
 
     def wait_until_ready(self) -> None:
         """No alarm: every card, pin and modem is there."""
@@ -106,7 +221,7 @@ class Box:
             time.sleep(1)
 
     def is_running(self, pid: int) -> bool:
-        return self.run("systemctl show -p MainPID --value recorderd").strip() == str(pid)
+        return self.show("recorderd", "MainPID") == str(pid)
 
     # ------------------------------------------------------------ the line
 
@@ -126,6 +241,14 @@ class Box:
 
     def hang_up(self, pin: int = HOOK) -> None:
         self.run(f"rig-line hook {pin} on")
+
+    def call(self, pin: int = BACK_HOOK, line: str = "back-office", seconds: int = 5) -> None:
+        """Somebody lifts the handset, says something, and hangs up."""
+        self.lift(pin)
+        self.wait_for("talking", line)
+        self.talk(seconds, BACK_CARD)
+        self.hang_up(pin)
+        self.wait_for("idle", line)
 
     def talk(self, seconds: int, card: int = CARD) -> None:
         self.run(f"rig-line talk {card} {seconds}", seconds * 10 + 60)

@@ -49,7 +49,7 @@ root=$work/root
 mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Apt::Install-Recommends "false"' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' \
-  --include=systemd,systemd-sysv,dbus,udev,kmod,procps,ca-certificates,alsa-utils,gpiod,python3,python3-pip \
+  --include=systemd,systemd-sysv,dbus,udev,kmod,procps,sudo,ca-certificates,alsa-utils,gpiod,python3,python3-pip \
   bookworm "$root" /etc/apt/sources.list.d/debian.sources
 # What the installer will ask apt for. Compilers are not among it: the guest has PyAudio as a wheel.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
@@ -63,7 +63,8 @@ modules=$root/lib/modules/$version
 mkdir -p "$modules/updates"
 cp -r "$work/kernel/lib/modules/$version/." "$modules/"
 # Nothing of the rig needs these, and they are half of it.
-rm -rf "$modules"/kernel/drivers/{net,gpu,infiniband,scsi,iio,staging,isdn,media/{usb,pci,tuners,dvb-frontends,i2c,rc},mtd,hwmon} \
+find "$modules/kernel/drivers/net" -mindepth 1 ! -name 'virtio_net.ko*' ! -name 'net_failover.ko*' -delete
+rm -rf "$modules"/kernel/drivers/{gpu,infiniband,scsi,iio,staging,isdn,media/{usb,pci,tuners,dvb-frontends,i2c,rc},mtd,hwmon} \
   "$modules"/kernel/{net/{bluetooth,wireless,mac80211,netfilter,sctp,tipc},fs/{xfs,btrfs,ocfs2,gfs2,nfs,nfsd,ceph,f2fs,jfs,reiserfs},sound/{pci,soc}}
 cp "$work/gpio/gpio-sim.ko" "$modules/updates/"
 depmod -b "$root" "$version" 2>/dev/null
@@ -72,7 +73,8 @@ say "guest"
 cp -r "$here/guest/." "$root/"
 chroot "$root" systemctl --quiet enable rig-agent.service rig-devices.service
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer \
-  fstrim.timer systemd-binfmt.service proc-sys-fs-binfmt_misc.automount getty@tty1.service
+  e2scrub_reap.service fstrim.timer systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \
+  getty@tty1.service
 chroot "$root" passwd --quiet --delete root
 echo rig >"$root/etc/hostname"
 : >"$root/etc/machine-id"

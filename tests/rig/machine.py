@@ -65,6 +65,8 @@ class Machine:
         self._last_id = 0
         self._pending = b""
         self.modem: Modem | None = None
+        self.devices: list[str] = []
+        """What is plugged in besides at the next start, as arguments of qemu."""
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +108,7 @@ class Machine:
             *("-device", "qemu-xhci", "-device", "usb-serial,chardev=modem"),
             *("-audiodev", "none,id=nowhere", "-device", "usb-audio,audiodev=nowhere"),
             *("-device", "i6300esb", "-watchdog-action", "none"),
+            *self.devices,
         ]
         self._qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self._agent = _connected(ports["agent"])
@@ -115,7 +118,7 @@ class Machine:
         self._answer(0)
         return time.monotonic() - began
 
-    def run(self, command: str, within_s: float = 120, *, check: bool = True) -> str:
+    def run(self, command: str, within_s: float = 300, *, check: bool = True) -> str:
         """What a shell command in the guest says; raises GuestError where it fails."""
         self._agent.settimeout(within_s)
         self._last_id += 1

@@ -29,6 +29,7 @@ SCRIPTS = [
     SYSTEMD / "install.sh",
     *sorted((PROJECT / "tests/rig").glob("*.sh")),
     PROJECT / "tests/rig/guest/usr/local/sbin/rig-devices",
+    PROJECT / "tests/rig/guest/usr/local/bin/editor",
     PROJECT / ".ci/run",
 ]
 
