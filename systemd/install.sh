@@ -114,10 +114,10 @@ build() {
   mkdir "$target/source"
   cp -r "$release/recorderd" "$release/pyproject.toml" "$release/README.md" "$release/LICENSE" \
     "$target/source/"
-  # Elsewhere than from the Pi's own index, PyAudio comes as source only.
-  if ! pip download -q --no-deps --only-binary=:all: -d "$target/try" 'pyaudio>=0.2.14' 2>/dev/null; then
-    need_packages gcc python3-dev portaudio19-dev
-  fi
+  # Elsewhere than from the Pi's own index, PyAudio comes as source only; so does lgpio, which rpi-lgpio
+  # needs, for Python 3.13.
+  has_wheel 'pyaudio>=0.2.14' || need_packages gcc python3-dev portaudio19-dev
+  has_wheel 'lgpio>=0.2.2' || need_packages gcc python3-dev swig
   pip install -q "$target/source[$extras]" ||
     fail "pip cannot install recorderd (see above)" "check the network, then run this again"
   "$target/bin/python" -c 'import gpiod, numpy, pyaudio, serial, soundfile' ||
@@ -127,8 +127,13 @@ build() {
   touch "$target/complete"
 }
 
+has_wheel() {
+  pip download -q --no-deps --only-binary=:all: -d "$target/try" "$1" 2>/dev/null
+}
+
 pip() {
-  set -- /usr/bin/python3 -m pip --python "$target/bin/python" --disable-pip-version-check "$@"
+  # PYPI: lgpio compiles the C library that lies in its source, of which Debian has no package.
+  set -- env PYPI=1 /usr/bin/python3 -m pip --python "$target/bin/python" --disable-pip-version-check "$@"
   # A 32-bit system on a 64-bit kernel must say what it is, or it asks for wheels that there are not.
   [ "$architecture" != armhf ] || set -- setarch linux32 "$@"
   "$@"
