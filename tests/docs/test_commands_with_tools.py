@@ -136,9 +136,22 @@ os._exit(0)
 """
 
 
+def copy_of(state, call, shop):
+    """A call's folder and its file in vault/ as somebody else has them, with the supervisor's key."""
+    copy = shop.folder / call
+    (folder,) = state.glob(f"calls/*/*/*/{call}")
+    shutil.copytree(folder, copy)
+    (copy / "vault").mkdir()
+    shutil.copy(state / f"vault/{call}.age", copy / "vault")
+    shutil.copy(shop.folder / "supervisor.txt", copy)
+    (segment,) = json.loads((copy / "call.json").read_text("utf-8"))["segments"]
+    return copy, segment
+
+
 @executes("age-keygen", CALL_KEY, SEGMENT, CUT)
 @pytest.mark.faults
-def test_a_sealed_call_opens_with_age_alone(shop):
+def test_sealed_calls_open_with_age_alone(shop):
+    """One that ended, and one that a crash cut."""
     require(("age", "age-keygen", "tar"), "opening sealed calls")
     shop.run("age-keygen > supervisor.txt")
     recipient = re.search(r"age1\w+", (shop.folder / "supervisor.txt").read_text("utf-8"))[0]
@@ -147,19 +160,22 @@ def test_a_sealed_call_opens_with_age_alone(shop):
     subprocess.run([sys.executable, "-c", CUTS, shop.config], cwd=ROOT, check=True)
     shop.run("recorderd recover")
     (call,) = shop.calls()
-    (folder,) = shop.state.glob(f"calls/*/*/*/{call}")
-    (cut,) = folder.glob("*.tar")
-    copy = shop.folder / "copy"
-    (copy / "vault").mkdir(parents=True)
-    for file in (cut, shop.state / f"vault/{call}.age", shop.folder / "supervisor.txt"):
-        shutil.copy(file, copy / ("vault" if file.suffix == ".age" else ""))
-    shop.folder = copy
-    shop.run(CALL_KEY.replace("ID", call))
-    shop.run(CUT.replace("SEGMENT.tar", cut.name))
+    copy, segment = copy_of(shop.state, call, shop)
+    in_copy = f"cd {call} && "
+    shop.run(in_copy + CALL_KEY.replace("ID", call))
+    shop.run(in_copy + CUT.replace("SEGMENT.tar", segment["file"]))
     sound = np.fromfile(copy / "segment.raw", np.int16).reshape(-1, 2)
-    (segment,) = json.loads((folder / "call.json").read_text("utf-8"))["segments"]
     assert len(sound) == segment["frames"] > 8000
     assert np.abs(sound).max(axis=0).min() > 1000, "both channels speak"
+
+    office(shop.folder / "whole", recipients)
+    state = shop.folder / "whole/recordings"
+    ended = next(state.glob("calls/*/*/*/*")).name
+    copy, segment = copy_of(state, ended, shop)
+    in_copy = f"cd {ended} && "
+    shop.run(in_copy + CALL_KEY.replace("ID", ended))
+    shop.run(in_copy + SEGMENT.replace("SEGMENT.flac.age", segment["file"]))
+    assert soundfile.info(copy / "segment.flac").frames == segment["frames"]
 
 
 @executes(CHECKPOINT)
