@@ -247,10 +247,15 @@ def _take_outcome(call: Call, what: str, message: Message) -> None:
             share = round(100 * message["completeness"])
             call.notice = f"{message['verdict'].replace('-', ' ')} ({share} %)"
         case "RecordingFiled":
-            call.filed = f"{message['segments']} segments filed, {message['gaps']} gaps"
+            segments, gaps = message["segments"], message["gaps"]
+            call.filed = f"{_counted(segments, 'segment')} filed, {_counted(gaps, 'gap')}"
         case "WriteFailed":
             call.filed = f"not written: {message['reason']}"
         case "WriteResumed":
             call.filed = ""
         case _:
             pass
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

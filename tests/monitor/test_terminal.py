@@ -78,7 +78,7 @@ def test_a_call_from_the_first_ring_to_the_file(config):
             terminal.wait_for("PAUSED, p goes on")
             terminal.press("p")
             terminal.wait_for(r"front-desk  idle(.|\n)*hook +on-hook")
-            found = terminal.wait_for(r"1 segments filed, 0 gaps; notice")
+            found = terminal.wait_for(r"1 segment filed, 0 gaps; notice")
             terminal.wait_for(r"calls 1, recorded 1, missed 0")
 
             terminal.resize(120, 40)
