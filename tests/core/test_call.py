@@ -652,6 +652,27 @@ def test_a_flash_under_busy_tone_keeps_the_recording_open():
     assert record.far_end_ended_at is None
 
 
+def test_a_call_that_was_found_is_never_a_closure():
+    line = Line("JP", short_ringing_is_seen=False)
+    line.lift(0, at_start=True)
+    line.hang_up(3)
+    line.feed(ev.ModemRang(t(4), LINE))
+    line.passed(60)
+    first, _ = line.records()
+    assert (first.disposition, first.ended_at) == ("recorded", t(3))
+    assert not line.all(AbandonRecording)
+
+
+def test_a_break_long_before_the_busy_tone_is_not_where_the_far_end_went():
+    line = Line()
+    line.lift(0)
+    line.feed(ev.HookFlashed(t(5), LINE, seconds(0.3)))
+    line.tone(40, "busy")
+    line.hang_up(45)
+    line.passed(60)
+    assert line.records()[0].far_end_ended_at == t(40)
+
+
 def test_a_bad_contact_fills_no_memory_in_a_day_s_call():
     line = Line()
     line.lift(0)
