@@ -20,7 +20,7 @@ Direction = Literal["inbound", "outbound", "unknown"]
 Absence = Literal["private", "out-of-area", "payphone", "unavailable"]
 CallerSource = Literal["modem", "line-audio", "smdr"]
 DeviceKind = Literal["card", "modem", "hook"]
-AlarmTopic = Literal["disk", "retention", "age", "ledger", "recovery", "times"]
+AlarmTopic = Literal["disk", "retention", "age", "ledger", "recovery", "times", "key"]
 
 
 # ---------------------------------------------------------------- inputs

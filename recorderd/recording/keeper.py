@@ -26,6 +26,7 @@ from recorderd.store.holds import is_held
 from recorderd.store.names import without_number
 from recorderd.store.receipts import is_confirmed
 from recorderd.store.recovery import finish_call
+from recorderd.store.signing import damaged_key
 from recorderd.units import MB, NS_PER_S, iso, later, to_datetime
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class Keeper:
         if self._reading.mono >= self._growth_at:
             yield from self._measure_growth()
         self._alarm("retention", self._refused or self._unknown_classes())
+        self._alarm("key", damaged_key(self._directory))
 
     def _finish_left(self) -> Iterator[None]:
         """File the calls that the start could not, which lie in open/."""

@@ -26,7 +26,7 @@ from recorderd.core.chain import GENESIS, Entry, Head
 from recorderd.disk import files
 from recorderd.disk.layout import LEDGER
 from recorderd.errors import LedgerError, StoreError
-from recorderd.store.signing import load_device_key
+from recorderd.store.signing import load_device_key, set_aside_damaged_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -403,6 +403,7 @@ def open_recorder_ledger(
     directory: Path, site: str, read_clock: Callable[[], ClockReading]
 ) -> Ledger:
     """The recorder's own chain; the caller holds the state directory. Raises StoreError."""
+    set_aside_damaged_key(directory)
     return Ledger(directory, RECORDER, site, load_device_key(directory), read_clock)
 
 

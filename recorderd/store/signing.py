@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PRIVATE = "device.key"
+DAMAGED = "device-damaged.key"
 PUBLIC = "device.pem"
 
 SEED_BYTES = 32
@@ -70,17 +71,50 @@ def load_device_key(directory: Path) -> DeviceKey:
     path = directory / KEYS / PRIVATE
     if not path.exists():
         _make_key(directory)
-    with files.guarded(path):
-        text = path.read_bytes().decode("ascii", "replace")
     try:
-        key = DeviceKey(_from_pem(text, "PRIVATE KEY", _PRIVATE_DER))
+        key = _read_key(path)
     except ValueError as error:
-        message = (
-            f"{path}: not an Ed25519 key ({error}); restore it, or move it away: a new one is made"
-        )
-        raise StoreError(message) from error
+        raise StoreError(
+            f"{path}: not an Ed25519 key ({error}); restore it from a copy, or start the recorder, which "
+            "makes a new one"
+        ) from error
     _write_public(directory, key)
     return key
+
+
+def set_aside_damaged_key(directory: Path) -> None:
+    """For the recorder's start: calls are recorded and signed with a new key where the old one is none
+    any more. The ledger tells of the change, and an alarm asks for the new fingerprint to be noted down
+    as long as the old file lies there. Raises StoreError.
+    """
+    path = directory / KEYS / PRIVATE
+    if not path.exists():
+        return
+    try:
+        _read_key(path)
+    except ValueError as error:
+        log.warning("%s is no key any more (%s); it is kept as %s", path, error, DAMAGED)
+        files.rename_durable(path, path.with_name(DAMAGED))
+
+
+def damaged_key(directory: Path) -> str | None:
+    """What is to be done about a key that was set aside; None where none was. Raises StoreError."""
+    path = directory / KEYS / DAMAGED
+    if not path.exists():
+        return None
+    with files.guarded(path):
+        public = (directory / KEYS / PUBLIC).read_text("ascii")
+    return (
+        f"the device's key was damaged, and what is recorded since is signed with a new one: note its "
+        f"fingerprint down ({fingerprint_of(public)}), then remove {path}"
+    )
+
+
+def _read_key(path: Path) -> DeviceKey:
+    """Raises ValueError where it is none, StoreError where it cannot be read."""
+    with files.guarded(path):
+        text = path.read_bytes().decode("ascii", "replace")
+    return DeviceKey(_from_pem(text, "PRIVATE KEY", _PRIVATE_DER))
 
 
 def _make_key(directory: Path) -> None:

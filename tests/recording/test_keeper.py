@@ -11,6 +11,7 @@ import pytest
 from recorderd.core import chain
 from recorderd.core.boxtime import DAY_NS, HOUR_NS, AgeClock
 from recorderd.core.retention import Rules
+from recorderd.disk.layout import KEYS
 from recorderd.errors import StoreError
 from recorderd.events import DiskMeasured, StoreAlarm
 from recorderd.recording import keeper as keeper_module
@@ -23,6 +24,7 @@ from recorderd.store.erasing import Sentence, _pronounce, erase
 from recorderd.store.holds import place_hold
 from recorderd.store.ledger import RECORDER, Ledger, chain_lines, open_desk
 from recorderd.store.recovery import RecoveryReport
+from recorderd.store.signing import load_device_key, set_aside_damaged_key
 from recorderd.units import NS_PER_S, ClockReading, MonoNs, WallNs
 from tests.store.calls import KEY, SITE, in_memory
 from tests.store.shelf import (
@@ -249,6 +251,22 @@ def test_what_the_start_could_not_put_right_is_an_alarm_with_what_to_do(box):
     alarm = box.alarms()["recovery"]
     assert alarm.startswith("calls/x: sealed segments, and no call.json; mend that")
     assert "restart recorderd" in alarm
+
+
+def test_a_key_that_was_set_aside_is_an_alarm_until_its_file_is_gone(box):
+    load_device_key(box.directory)
+    box.run(2 * HOUR_NS)
+    assert "key" not in box.alarms()
+    box.stop()
+    (box.directory / KEYS / "device.key").write_bytes(b"")
+    set_aside_damaged_key(box.directory)
+    made = load_device_key(box.directory)
+    box.start()
+    box.run(2 * HOUR_NS)
+    assert f"note its fingerprint down ({made.fingerprint})" in box.alarms()["key"]
+    (box.directory / KEYS / "device-damaged.key").unlink()
+    box.run(2 * HOUR_NS)
+    assert "key" not in box.alarms()
 
 
 def test_erasing_takes_a_pump_no_longer_than_a_moment(box):

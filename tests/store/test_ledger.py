@@ -19,8 +19,8 @@ from recorderd.core import chain
 from recorderd.core.chain import Head
 from recorderd.errors import LedgerError, StoreError
 from recorderd.store import ledger as ledger_module
-from recorderd.store.ledger import Ledger, chain_lines, open_desk
-from recorderd.store.signing import fingerprint_of, is_signed, load_device_key
+from recorderd.store.ledger import Ledger, chain_lines, open_desk, open_recorder_ledger
+from recorderd.store.signing import damaged_key, fingerprint_of, is_signed, load_device_key
 from tests.store.calls import READING
 
 
@@ -62,6 +62,28 @@ def test_a_key_that_is_none_is_named(tmp_path, key, content):
     (tmp_path / "keys/device.key").write_bytes(content)
     with pytest.raises(StoreError, match=r"device\.key.*not an Ed25519 key"):
         load_device_key(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a key", b"\0" * 100])
+def test_a_damaged_key_keeps_nobody_from_recording(tmp_path, key, content):
+    first = open_recorder_ledger(tmp_path, "test-office", lambda: READING)
+    first.append("started", version="1")
+    first.sign()
+    first.close()
+    assert damaged_key(tmp_path) is None
+    (tmp_path / "keys/device.key").write_bytes(content)
+    second = open_recorder_ledger(tmp_path, "test-office", lambda: READING)
+    second.sign()
+    second.close()
+    made = load_device_key(tmp_path)
+    assert made.fingerprint != key.fingerprint
+    (changed,) = [entry for entry in entries_of(tmp_path) if entry.kind == "key-changed"]
+    assert changed.data["fingerprint"] == made.fingerprint
+    kept = tmp_path / "keys/device-damaged.key"
+    assert kept.read_bytes() == content
+    assert made.fingerprint in damaged_key(tmp_path)
+    kept.unlink()
+    assert damaged_key(tmp_path) is None
 
 
 def test_a_chain_begins_with_the_key_and_goes_on_after_a_restart(tmp_path, key):
