@@ -203,7 +203,7 @@ def test_the_drawings_are_drawn(shop):
 COLLECTED = {
     # A file that has such tests, which spares pytest the others.
     "pytest -m circuits": "tests/circuits/test_hook.py",
-    "pytest -m rig": "tests/rig/test_rig.py",
+    "pytest -m rig": "tests/rig/test_1_install.py",
     "pytest -m rig -s tests/rig": "",
     "pytest -m faults": "tests/faults/test_tools.py",
     "FAULTS=full pytest -m faults": "tests/faults/test_tools.py",
