@@ -24,12 +24,27 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recorderd-rig"
 
-GUEST = "bookworm-amd64"
+GUEST = os.environ.get("RECORDERD_RIG", "bookworm-amd64")
+"""Which Debian, and for which processor."""
+
 UNUSED_S = 86400
 """How long a folder of the same guest lies unused before the next build removes it."""
 
-BOOT_S = 240
-"""14 s where nothing else runs; a loaded machine takes several times that."""
+BOOT_S = 400
+"""14 s (amd64) and 22 s (arm64) where nothing else runs; a loaded machine takes several times that."""
+
+SERIAL = "chardev:console"
+EMULATORS = {
+    # The oldest processor that numpy's wheels run on.
+    "amd64": ("qemu-system-x86_64", "-machine", "pc", "-cpu", "Nehalem", "-serial", SERIAL),
+    # The processor of a Raspberry Pi 4.
+    "arm64": ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72", "-serial", SERIAL),
+}
+CONSOLES = {
+    "amd64": "console=ttyS0",
+    # Without the machine's own GPIO chip: gpiochip0 is the one whose lines the host pulls.
+    "arm64": "console=ttyAMA0 initcall_blacklist=pl061_gpio_driver_init",
+}
 
 
 class GuestError(Exception):
@@ -41,12 +56,13 @@ def image() -> Path:
     needs = [sys.executable, HERE / "needs.py", PROJECT / "pyproject.toml", "pi,seal,sftp"]
     parts = [HERE / "build.sh", HERE / "early.sh"]
     parts += sorted(path for path in (HERE / "guest").rglob("*") if path.is_file())
+    suite, _, architecture = GUEST.partition("-")
     content = b"".join(path.read_bytes() for path in parts)
     content += subprocess.run(needs, capture_output=True, check=True).stdout
     digest = hashlib.sha256(content).hexdigest()[:12]
     folder = CACHE / f"{GUEST}-{digest}"
     if not (folder / "disk.img").exists():
-        subprocess.run([HERE / "build.sh", folder], check=True)
+        subprocess.run([HERE / "build.sh", suite, architecture, folder], check=True)
         for old in CACHE.glob(f"{GUEST}-*"):
             if time.time() - old.stat().st_mtime > UNUSED_S:
                 shutil.rmtree(old)
@@ -80,28 +96,19 @@ class Machine:
         ports = {name: self._work / name for name in ("agent", "modem")}
         for port in ports.values():
             port.unlink(missing_ok=True)
+        architecture = GUEST.partition("-")[2]
         command = [
-            *(
-                "nice",
-                "-n",
-                "1",
-                "qemu-system-x86_64",
-                "-machine",
-                "pc",
-                "-accel",
-                "tcg,tb-size=256",
-            ),
-            # The oldest processor that numpy's wheels run on.
-            *("-cpu", "Nehalem", "-smp", "1", "-m", "768"),
+            *("nice", "-n", "1", *EMULATORS[architecture]),
+            *("-accel", "tcg,tb-size=256", "-smp", "1", "-m", "768"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-kernel", self._folder / "kernel", "-initrd", self._folder / "initrd"),
-            *("-append", "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0"),
+            *("-append", f"{CONSOLES[architecture]} quiet panic=-1 mitigations=off net.ifnames=0"),
             *("-drive", f"file={self._disk},if=none,id=disk,format=raw,cache=writeback"),
             *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
             *("-fsdev", f"local,id=host,path={self._shared},security_model=none"),
             *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
             *("-chardev", f"file,id=console,path={self._work / 'console'},append=on"),
-            *("-device", "isa-serial,chardev=console", "-device", "virtio-serial-pci"),
+            *("-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=agent,path={ports['agent']},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=rig"),
             *("-chardev", f"socket,id=modem,path={ports['modem']},server=on,wait=off"),
@@ -210,4 +217,4 @@ def _connected(path: Path) -> socket.socket:
             port.connect(str(path))
             return port
         time.sleep(0.1)
-    raise GuestError("qemu did not start: is qemu-system-x86 installed?")
+    raise GuestError("qemu did not start: is it installed?")
