@@ -252,7 +252,7 @@ switch() {
   put_system_files "$target"
   ln -sfn "$link/bin/recorderd" /usr/local/bin/recorderd
   if [ "$is_sample" = yes ]; then
-    systemctl enable -q recorderd
+    # Nor enabled: started by a reboot, it would record calls for the sample's office.
     say "not started, for $config is the sample"
   elif start; then
     say "recorderd $version is recording"
@@ -320,7 +320,7 @@ Next: 1. sudo recorderd devices            what can be named in the configuratio
       2. edit $config
       3. sudo recorderd check              shows every error at once
       4. sudo recorderd doctor             with somebody at the telephone: that all of it works
-      5. sudo systemctl start recorderd
+      5. sudo systemctl enable --now recorderd
 EOT
   say "How it is doing: sudo recorderd status; its journal: journalctl -u recorderd"
 }

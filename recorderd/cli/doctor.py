@@ -121,7 +121,7 @@ def _walk(config: Config, sheet: Path | None) -> int:
     return 1 if visit.findings else 0
 
 
-START = "Start the recorder again: systemctl start recorderd"
+START = "Start the recorder, now and at every boot: systemctl enable --now recorderd"
 
 
 def _check_sheet(sheet: Path) -> None:

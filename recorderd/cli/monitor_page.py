@@ -117,7 +117,10 @@ def _title(scene: Scene, columns: int) -> str:
 def _nobody(scene: Scene) -> list[str]:
     if scene.picture.is_refused:
         return ["Too many look on already. Waiting for one of them to leave."]
-    return ["No recorder is running here. Start it: systemctl start recorderd", "Waiting for it."]
+    return [
+        "No recorder is running here. Start it: systemctl enable --now recorderd",
+        "Waiting for it.",
+    ]
 
 
 # ---------------------------------------------------------------- one line

@@ -134,7 +134,7 @@ def _recorder(config: Config) -> Iterator[Outcome]:
 
 
 def _stopped(what: str) -> Finding:
-    return Finding("recorder-stopped", what, "start it: systemctl start recorderd")
+    return Finding("recorder-stopped", what, "start it: systemctl enable --now recorderd")
 
 
 def _line(line: Line, told: dict[str, Any], before: dict[str, int]) -> Iterator[Outcome]:

@@ -66,11 +66,11 @@ class Ledger:
         key: DeviceKey,
         read_clock: Callable[[], ClockReading],
     ) -> None:
-        """Open the chain `name` of a state directory, or begin it. Raises StoreError."""
+        """Open the chain `name` of a state directory, or begin it, as one of `site`. Raises StoreError."""
         self._directory = directory
         self._folder = directory / LEDGER / name
         self._name = name
-        self._origin = f"{site}/{name}"
+        self._origin = _origin_of(self._folder) or f"{site}/{name}"
         self._key = key
         self._read_clock = read_clock
         self._descriptor: int | None = None
@@ -318,6 +318,16 @@ def _open_end(folder: Path) -> _End:
         if end.entries:
             return end
     return _End(None, [])
+
+
+def _origin_of(folder: Path) -> str | None:
+    """The name that a chain began with. It stays the chain's, whatever the site is called since: by it a
+    checkpoint says of which chain it is."""
+    with suppress(LedgerError):
+        for line in chain_lines(folder):
+            first = chain.parse_line(line)
+            return str(first.data.get("origin")) if first.kind == chain.BEGAN else None
+    return None
 
 
 def _last_key(folder: Path) -> str | None:

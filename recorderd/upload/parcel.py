@@ -14,7 +14,7 @@ from recorderd.archive.layout import call_prefix
 from recorderd.archive.rows import ERASED_REVISION, row_of
 from recorderd.archive.target import Content, content_of_file
 from recorderd.disk import files
-from recorderd.disk.layout import CALLS, ERASED, ERASED_SIGNATURE, RECORD
+from recorderd.disk.layout import ARCHIVED, CALLS, ERASED, ERASED_SIGNATURE, RECORD
 from recorderd.errors import StoreError
 from recorderd.store.receipts import Receipt, counts_for, read_receipt
 from recorderd.store.records import (
@@ -101,9 +101,17 @@ def _kept(folder: Path, call: Waiting, site: str, archive: str) -> Parcel:
     names[RECORD] = record_sha256
     row = row_of(record, site, date, len(changes), record_sha256)
     before = read_receipt(folder)
-    if before is not None and not counts_for(before, folder, archive):
+    if before is not None and not _is_of(before, folder, archive, call_prefix(site, date, call.id)):
         before = None
     return _parcel(folder, call, site, names, row, before)
+
+
+def _is_of(receipt: Receipt, folder: Path, archive: str, prefix: str) -> bool:
+    """Whether a receipt is of the place where the call goes now: of the site as it is called today."""
+    if not counts_for(receipt, folder, archive):
+        return False
+    keys = (str(held.get("key")) for held in receipt.objects.values())
+    return (folder / ARCHIVED).exists() or all(key.startswith(prefix) for key in keys)
 
 
 def _erased(folder: Path, call: Waiting, site: str) -> Parcel:

@@ -85,13 +85,14 @@ class Queue:
     def close(self) -> None:
         self._database.close()
 
-    def begin_with(self, archive: str) -> None:
-        """What is known is of one archive: where it is another one than before (its URL), all begins
-        anew with the ledger's first entry."""
-        if self.known("archive") != archive:
+    def begin_with(self, archive: str, site: str) -> None:
+        """What is known is of one place in one archive: where it is another one than before (by the
+        archive's URL or the site's name), all begins anew with the ledger's first entry."""
+        place = [archive, site]
+        if self.known("place") != place:
             with self._transaction():
                 self._database.execute("DELETE FROM known")
-                self._know("archive", archive)
+                self._know("place", place)
 
     # ------------------------------------------------------------ calls
 

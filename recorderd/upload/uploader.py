@@ -163,7 +163,7 @@ class Uploader:
             self._ledger.sign()
             self._queue = Queue(self._directory)
             opening.callback(self._queue.close)
-            self._queue.begin_with(self._archive.url)
+            self._queue.begin_with(self._archive.url, self._site)
             self._queue.unpark()  # somebody may have mended what was wrong, and started anew
             limit = self._archive.limit_kb_s * 1000
             self._carrier = Carrier(

@@ -15,7 +15,7 @@ IN_THE_RIG = {
     "cat /proc/asound/cards",
     "systemd-analyze security",
     # Their programs are, one by one; the walk of `doctor --sheet` is in tests/doctor/test_terminal.py.
-    "sudo systemctl start recorderd && sudo recorderd status",
+    "sudo systemctl enable --now recorderd && sudo recorderd status",
     "sudo systemctl enable --now recorderd-upload",
     "sudo systemctl restart recorderd-upload",
     "sudo systemctl stop recorderd && sudo /opt/recorderd/bin/recorderd doctor --sheet acceptance.html",

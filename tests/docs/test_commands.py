@@ -205,6 +205,7 @@ COLLECTED = {
     "pytest -m circuits": "tests/circuits/test_hook.py",
     "pytest -m rig": "tests/rig/test_1_install.py",
     "pytest -m rig -s tests/rig": "",
+    "RECORDERD_RIG=bookworm-arm64 pytest -m rig -s tests/rig": "",
     "pytest -m faults": "tests/faults/test_tools.py",
     "FAULTS=full pytest -m faults": "tests/faults/test_tools.py",
     "pytest -m faults tests/faults/test_disk_errors.py -k full": "",

@@ -196,7 +196,7 @@ def test_more_lines_are_paged():
 
 def test_without_a_recorder_it_says_what_to_do():
     found = shown(scene([], 1, alarms=["status.json: not there"]))
-    assert "No recorder is running here. Start it: systemctl start recorderd" in found
+    assert "No recorder is running here. Start it: systemctl enable --now recorderd" in found
 
 
 def test_a_recorder_that_ends_and_comes_back():

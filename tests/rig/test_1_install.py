@@ -26,6 +26,7 @@ def test_it_installs_on_a_fresh_debian(box):
         "recorderd recorderd 700",
         "root gpio 660",
     ]
+    assert box.run("systemctl is-enabled recorderd", check=False).strip() == "disabled"
     found = json.loads(box.run("recorderd devices --json"))
     assert sum("(hw:0,1)" in card["name"] for card in found["sound"]) == 1
     assert found["gpio"] == ["/dev/gpiochip0"]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from recorderd.core import chain
 from recorderd.core.chain import Head
 from recorderd.errors import LedgerError, StoreError
+from recorderd.evidence.walk import KeyedWalk
 from recorderd.store import ledger as ledger_module
 from recorderd.store.ledger import Ledger, chain_lines, open_desk, open_recorder_ledger
 from recorderd.store.signing import damaged_key, fingerprint_of, is_signed, load_device_key
@@ -84,6 +85,19 @@ def test_a_damaged_key_keeps_nobody_from_recording(tmp_path, key, content):
     assert made.fingerprint in damaged_key(tmp_path)
     kept.unlink()
     assert damaged_key(tmp_path) is None
+
+
+def test_a_chain_keeps_the_name_of_the_site_that_it_began_with(tmp_path):
+    """Somebody mends a slip in `site.name`, or an office is renamed: it is the same chain."""
+    for site in ("osaka-clinic", "kyoto-clinic"):
+        ledger = open_recorder_ledger(tmp_path, site, lambda: READING)
+        ledger.append("started", version="1")
+        ledger.sign()
+        ledger.close()
+    walk = KeyedWalk()
+    for _ in walk.entries(chain_lines(tmp_path / "ledger/recorder")):
+        pass
+    assert (walk.origin, walk.checkpoints) == ("osaka-clinic/recorder", 2)
 
 
 def test_a_chain_begins_with_the_key_and_goes_on_after_a_restart(tmp_path, key):

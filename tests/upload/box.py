@@ -97,6 +97,7 @@ class Box:
         )
         self.books = Books(directory, self.ledger)
         self.store = Store()
+        self.site = SITE
         self.archive = replace(ARCHIVE, **archive)
         self.stop = threading.Event()
         self.count = 0
@@ -127,7 +128,7 @@ class Box:
 
     def uploader(self, executor=None, random=lambda: 1.0):
         config = SimpleNamespace(
-            archive=self.archive, site=SITE, storage=SimpleNamespace(directory=self.directory)
+            archive=self.archive, site=self.site, storage=SimpleNamespace(directory=self.directory)
         )
         return Uploader(
             config,

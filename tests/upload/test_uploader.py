@@ -467,6 +467,21 @@ def test_a_new_archive_gets_everything_from_the_beginning(make_box):
     box.judge()
 
 
+def test_a_renamed_site_gets_everything_under_its_new_name(make_box):
+    box = make_box(2)
+    box.upload()
+    before = set(box.store.keys("calls/"))
+    box.site = replace(SITE, name="kyoto")
+    assert box.upload().uploaded == 2
+    renamed = {key.replace(f"/site={SITE.name}/", "/site=kyoto/") for key in before}
+    assert set(box.store.keys("calls/site=kyoto/")) == renamed
+    first = box.store.keys("ledger/site=kyoto/chain=recorder/")[0]
+    assert first.endswith("/000000000000.jsonl")
+    keys = [held["key"] for held in box.receipt(box.folders()[0])["objects"].values()]
+    assert all(key.startswith("calls/site=kyoto/") for key in keys)
+    assert box.upload().uploaded == 0
+
+
 def test_sound_that_is_in_the_old_archive_alone_stops_no_call(make_box):
     box = make_box(2)
     box.upload()
