@@ -199,7 +199,13 @@ class SerialModem:
         match getattr(error, "errno", None):
             case errno.ENOENT | errno.ENXIO | errno.ENODEV:
                 return f"there is no modem at {port}; {_plugged_in()}"
-            case errno.EACCES | errno.EPERM:
+            case errno.EPERM:  # what a sandbox says of a device that it does not have
+                return (
+                    f"{port} is of a kind that the unit recorderd.service keeps out: allow it "
+                    "(systemctl edit recorderd: [Service], DeviceAllow=), or restart recorderd, which "
+                    "looks at its drivers again"
+                )
+            case errno.EACCES:
                 return (
                     f"{port} may not be opened: add the service's user to the group dialout "
                     "(usermod -aG dialout USER) and start it again"

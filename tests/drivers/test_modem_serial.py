@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import queue
@@ -274,13 +275,16 @@ def test_a_port_in_use_is_explained_and_taken_when_free(device, link, driver, po
     next_event(posted, DriverReady)
 
 
-def test_a_port_without_permission_names_the_group(driver, posted, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "mend"), [(errno.EACCES, "dialout"), (errno.EPERM, "DeviceAllow=")]
+)
+def test_a_port_without_permission_names_what_gives_it(driver, posted, monkeypatch, number, mend):
     def refuse(*args, **options):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(number, os.strerror(number))
 
     monkeypatch.setattr(driver, "_open", refuse)
     driver.start()
-    assert "dialout" in next_event(posted, DriverLost).reason
+    assert mend in next_event(posted, DriverLost).reason
 
 
 def test_what_is_no_serial_port_is_said(driver, posted, link):

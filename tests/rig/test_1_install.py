@@ -81,6 +81,9 @@ def test_the_recorder_runs_in_its_sandbox(box):
     assert process["CapBnd"] == process["CapEff"] == "0" * 16
     interfaces = box.run(f"cat /proc/{pid}/net/dev").splitlines()[2:]
     assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+    # The drivers of modems are there before it, also of those that nobody has plugged in: the unit's
+    # DeviceAllow= would not know them.
+    box.run("grep -q ttyUSB /proc/devices && grep -q ttyACM /proc/devices")
     # Only the sound children are ahead of the others.
     nices = box.run(f"ps -o ni= -p {pid}; ps -o ni= --ppid {pid}").split()
     assert nices == ["0", "-11", "-11"]
