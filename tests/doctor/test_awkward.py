@@ -33,6 +33,8 @@ class Seat:
         self.pid, self._end = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
+            # As a terminal's shell starts it; tests that run in the background have it ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             words = [sys.executable, "-m", "recorderd", "doctor", "--config", str(path)]
             os.execve(sys.executable, words, {**os.environ, "TERM": "xterm", **environment})
         self.text = ""
