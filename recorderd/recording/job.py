@@ -121,11 +121,15 @@ class Recording:
             self._capture.blame_disk()
             self._envelope.keep()
             self._spool.flush()
+        began = self._spool.frames
         for _ in range(COPY_READS):
             piece = self._capture.read(now)
             if piece is None:
                 break
             self._spool.append(*piece)
+            # Silence comes in large pieces: one of them may wait for the disk, not four.
+            if self._spool.frames - began >= COPY_READS * self._spool.draft.rate_hz:
+                break
         pre_roll_frames = self._capture.pre_roll_frames
         self._spool.draft = replace(self._spool.draft, pre_roll_frames=pre_roll_frames)
         self._envelope.keep()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from recorderd import events as ev
 from recorderd.disk.layout import ERASED, OPEN, RECORD
+from recorderd.recording.capture import SKIPPED_S
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.erasing import MARK
 from recorderd.units import NS_PER_S, seconds
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tests.simulate.plan import Told
     from tests.simulate.run import Process, Simulation
 
-MEMORY_S_MAX = 8  # of sound that waits for the disk, a call
+MEMORY_S_MAX = 8 + SKIPPED_S  # of sound that waits for the disk, a call; it may be a hole's silence
 AT_RISK_S_MAX = 0.8  # what may wait for the next flush, and what else is in a journal
 BYTES_PER_S = 8000 * 4
 JOBS_MAX = 100
