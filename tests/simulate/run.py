@@ -6,6 +6,7 @@ import gc
 import hashlib
 import logging
 import random
+import resource
 import tempfile
 from collections import Counter
 from contextlib import ExitStack, chdir, contextmanager
@@ -125,6 +126,8 @@ class Simulation:
             stack.enter_context(agefile.installed(self.rng))
             stack.enter_context(patch.object(loop_module, "log_fact", self._take_fact))
             stack.enter_context(patch.object(ledger, "FILE_LINES_MAX", self.ledger_lines))
+            # It would take core dumps away from the whole process, and from the test that is about them.
+            stack.enter_context(patch.object(resource, "setrlimit"))
             self.disk.on_row = self.checker.row_is_added
             self.disk.on_name = self.checker.keeping.is_named
             self.disk.on_write = self.checker.secrecy.is_written
