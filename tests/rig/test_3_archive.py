@@ -87,6 +87,7 @@ def test_the_nightly_look(box):
 
 
 def test_calls_go_to_an_sftp_server(box, sshd, tmp_path):
+    """Another archive gets all that there is."""
     folder = tmp_path / "archive"
     folder.mkdir()
     url = f"sftp://root@{HOST}:{sshd.port}{folder}"
@@ -94,12 +95,15 @@ def test_calls_go_to_an_sftp_server(box, sshd, tmp_path):
         f'url = "{url}"\nhost_key = "{sshd.host_key}"\n', sshd.private_key.read_text("utf-8")
     )
     box.call()
-    wait_until_sent(box, "sftp", 1)
-    (sent,) = folder.glob(f"calls/site={SITE}/*/*/call.json")
-    call = box.calls()[-1]
-    assert sent.parent.name == call["id"]
-    names = {path.name for path in sent.parent.iterdir()}
-    assert {segment["file"] for segment in call["segments"]} <= names
+    calls = {call["id"]: call for call in box.calls()}
+    wait_until_sent(box, "sftp", len(calls))
+    sent = {
+        path.parent.name: path.parent for path in folder.glob(f"calls/site={SITE}/*/*/call.json")
+    }
+    assert set(sent) == set(calls)
+    for name, call in calls.items():
+        held = {path.name for path in sent[name].iterdir()}
+        assert {segment["file"] for segment in call["segments"]} <= held
     assert (folder / HEARTBEAT).is_file()
 
 
@@ -114,5 +118,6 @@ def test_calls_go_to_a_folder(box):
     credentials = "/run/credentials/recorderd-upload.service/archive"
     assert box.run(f"cat {credentials}", check=False).startswith("cat:"), "none is no hindrance"
     box.call()
-    wait_until_sent(box, "file", 1)
-    assert box.run("find /srv/archive -name call.json").count("\n") == 1
+    calls = len(box.calls())
+    wait_until_sent(box, "file", calls)
+    assert box.run("find /srv/archive -name call.json").count("\n") == calls
