@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -98,7 +97,7 @@ def opened(entry: Entry, directory: Path, identity: Path) -> Entry:
     from recorderd.seal.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
 
     opener = opened_key(directory, entry.record["id"], read_identities(identity))
-    return replace(entry, record=with_party(entry.record, opener))
+    return entry._replace(record=with_party(entry.record, opener))
 
 
 def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from recorderd.core.numbers import index_keys, narrow_key, numbers_match, search_keys
 from recorderd.disk import files
@@ -39,12 +39,22 @@ BUSY_S = 5.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One call of the catalogue: its record with amendments, and its folder."""
+class Entry(NamedTuple):
+    """One call of the catalogue: its record with amendments, and where its folder is."""
 
     record: dict[str, Any]
-    folder: Path
+    directory: Path  # the state directory
+    place: str  # the folder's in it
+
+    @property
+    def folder(self) -> Path:
+        """Made when it is asked for: a search finds hundreds of calls, and opens few."""
+        return self.directory / self.place
+
+
+def entry_of(record: dict[str, Any], folder: Path, directory: Path) -> Entry:
+    """A call whose folder lies in a state directory."""
+    return Entry(record, directory, folder.relative_to(directory).as_posix())
 
 
 class Catalogue:
@@ -56,14 +66,13 @@ class Catalogue:
 
     def add(self, record: dict[str, Any], folder: Path) -> None:
         """Add a call, or replace it; durable when this returns."""
-        self.add_all([Entry(record, folder)])
+        self.add_all([entry_of(record, folder, self._path.parent)])
 
     def add_all(self, entries: Iterable[Entry]) -> None:
         """Add or replace many calls in one transaction."""
-        root = self._path.parent
         with _guarded(self._path), self._connection:
             for entry in entries:
-                row = _row(entry, root)
+                row = _row(entry)
                 self._connection.execute(_FORGET_KEYS, (row["id"],))
                 seq = self._connection.execute(_ADD, row).lastrowid
                 keys = ((key, row["started_ns"], seq) for key in _keys(entry.record))
@@ -214,8 +223,7 @@ class Catalogue:
             # As one text: the decoder then keeps the records' keys, which are the same ones, once.
             records = json.loads(f"[{','.join(record for record, _ in rows)}]")
             return [
-                Entry(record, root / folder)
-                for record, (_, folder) in zip(records, rows, strict=True)
+                Entry(record, root, place) for record, (_, place) in zip(records, rows, strict=True)
             ]
 
 
@@ -246,7 +254,7 @@ def _keys(record: dict[str, Any]) -> frozenset[str]:
     return frozenset().union(*(index_keys(number) for number in numbers if number))
 
 
-def _row(entry: Entry, root: Path) -> dict[str, str | int | None]:
+def _row(entry: Entry) -> dict[str, str | int | None]:
     """The columns of a call; StoreError where its record does not hold what they need."""
     record = entry.record
     texts = ("site", "line", "direction", "disposition")
@@ -262,8 +270,7 @@ def _row(entry: Entry, root: Path) -> dict[str, str | int | None]:
     except (KeyError, TypeError, ValueError) as error:
         message = f"{entry.folder / RECORD}: not a call record ({error!r}); restore it from a copy"
         raise StoreError(message) from error
-    folder = entry.folder.relative_to(root).as_posix()
-    return {**row, "folder": folder, "record": json.dumps(record, ensure_ascii=False)}
+    return {**row, "folder": entry.place, "record": json.dumps(record, ensure_ascii=False)}
 
 
 def box_time_of(entry: Entry) -> int:
@@ -437,8 +444,9 @@ def _unknown_calls(
         if not is_erased and not (folder / RECORD).exists():
             continue
         try:
-            entry = Entry(text_record(folder) if is_erased else read_record(folder), folder)
-            _row(entry, directory)
+            record = text_record(folder) if is_erased else read_record(folder)
+            entry = entry_of(record, folder, directory)
+            _row(entry)
         except StoreError as error:
             unreadable.append(str(error))
         else:

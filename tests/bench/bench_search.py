@@ -56,7 +56,7 @@ def entries(calls: int, numbers: list[str], folder: Path, *, is_sealed: bool):
         number = choice.choice(numbers)
         record = {**template, "id": call_id, "started_at": started}
         record |= sealed(number, folder) if is_sealed else plain(number, template)
-        yield Entry(record, folder / "calls/2026/11/23" / call_id)
+        yield Entry(record, folder, f"calls/2026/11/23/{call_id}")
 
 
 def timed(questions, ask) -> tuple[list[float], int]:

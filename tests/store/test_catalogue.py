@@ -19,6 +19,7 @@ from recorderd.store.catalogue import (
     NAME,
     DamagedError,
     Entry,
+    entry_of,
     open_catalogue,
     open_or_rebuild,
     rebuild,
@@ -44,7 +45,7 @@ def test_calls_of_a_wrong_clock_are_found_without_reading_the_others(folder):
     with closing(open_catalogue(folder / NAME)) as catalogue:
         records = [a_record(f"r{number:04d}").as_json(ZONE) for number in range(2000)]
         records += [a_record(f"w{number}", reading=wrong).as_json(ZONE) for number in range(2)]
-        catalogue.add_all(Entry(each, folder / "calls" / each["id"]) for each in records)
+        catalogue.add_all(Entry(each, folder, f"calls/{each['id']}") for each in records)
         steps = []
         catalogue._connection.set_progress_handler(lambda: steps.append(1), 10)
         for boot_id in (None, READING.boot_id):
@@ -166,7 +167,7 @@ def test_rows_follow_the_folders(folder, office_day):
     (folder / "calls/2026/11/23/empty").mkdir()
     done = reindex(office_day, folder)
     assert (done.added, done.removed, done.unreadable) == (("d6",), ("a1",), ())
-    assert office_day.get("d6") == Entry(read_record(place), place)
+    assert office_day.get("d6") == entry_of(read_record(place), place, folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": "x"}', b"[" * 100_000, b"\xff\xfe"])
