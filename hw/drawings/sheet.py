@@ -60,10 +60,10 @@ class Sheet:
         self.drawing.add(kind().at(start).to(end).label(label, loc=loc, ofst=ofst, fontsize=SMALL))
 
     def resistor(self, start: Point, end: Point, reference: str, **options: object) -> None:
-        self.part(elm.ResistorIEC, start, end, reference, **options)  # type: ignore[arg-type]  # those of part
+        self.part(elm.ResistorIEC, start, end, reference, **options)  # type: ignore[arg-type]  # its own keywords, which part checks
 
     def capacitor(self, start: Point, end: Point, reference: str, **options: object) -> None:
-        self.part(elm.Capacitor, start, end, reference, **options)  # type: ignore[arg-type]  # as above
+        self.part(elm.Capacitor, start, end, reference, **options)  # type: ignore[arg-type]  # as for the resistor
 
     def wire(self, *points: Point, color: str | None = None) -> None:
         for start, end in pairwise(points):

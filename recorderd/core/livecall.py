@@ -203,9 +203,8 @@ class LiveCall:
     def answer(self, at: MonoNs) -> None:
         """The handset is up, or there is sound again where it stayed up."""
         self.answered_at = at
-        self.started_at = min(
-            self.started_at, at
-        )  # a modem may say RING before the lift is certain
+        # A modem may say RING before the lift is certain.
+        self.started_at = min(self.started_at, at)
         self.dialling = Dialling(at)
         self.far_end = FarEnd(seconds(self.settings.close_after_busy_s))
 

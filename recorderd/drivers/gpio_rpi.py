@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 POLL_S = 0.002
 CHECK_S = 0.2
 
+_TAKING = threading.Lock()
+"""Each line has a thread, and the libraries are made for one: rpi-lgpio 0.6 opens the chip twice where
+two call setmode at once, and knows nothing of what was set up by the first."""
+
 # What the libraries say, in part, and how to mend it. RPi.GPIO 0.7.1 (source/py_gpio.c), lgpio 0.2.
 _MENDS = {
     "Cannot determine SOC peripheral base address": "RPi.GPIO does not know this board (a Pi 5?); "
@@ -65,8 +69,9 @@ class RpiGpioSensor(PinDriver):
         try:
             gpio = _load()
             self._gpio = gpio
-            self._set_up(gpio)
-            detail = self._watch(gpio)
+            with _TAKING:
+                self._set_up(gpio)
+                detail = self._watch(gpio)
             with self._lock:
                 for pin in self._pins.values():
                     self._post_level(pin, self._now(), is_active=_is_active(gpio, pin))

@@ -6,6 +6,7 @@ real gpiod package with a stand-in for the request that its chip would give.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -351,6 +352,28 @@ def test_errors_of_the_library_name_the_mend(
     with Session(bench, LINE, posted, time):
         posted.wait_count(1)
     assert mend in posted.of_kind(DriverLost)[0].reason
+
+
+@pytest.mark.parametrize("bench", ["rpi-edges"], indirect=True)
+def test_two_lines_take_their_pins_one_after_the_other(
+    bench: RpiBench, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two threads at once rpi-lgpio's setmode opens the chip twice, and loses what one has set up."""
+    meeting, met, setmode = threading.Barrier(2), [], bench.gpio.setmode
+
+    def meets(mode: int) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):  # nobody else came
+            met.append(meeting.wait(0.3))
+        setmode(mode)
+
+    monkeypatch.setattr(bench.gpio, "setmode", meets)
+    ours, others = Posted(), Posted()
+    other_hook = dataclasses.replace(LINE.hook, pin=22)
+    other = dataclasses.replace(LINE, name="shop", hook=other_hook, ring=None)
+    with Session(bench, LINE, ours, time), Session(bench, other, others, time):
+        ready(ours)
+        ready(others)
+    assert met == []
 
 
 def test_a_missing_rpi_gpio_names_the_package(

@@ -105,7 +105,7 @@ def test_a_card_is_tried(shop, codec):
     player = subprocess.Popen(
         ["sh", "-c", PLAYED], cwd=shop.folder, env=shop.environment | codec.environment
     )
-    time.sleep(1)
+    time.sleep(1)  # aplay plays for 40 s and does not tell when it has begun
     shop.run(RECORD, card=codec)
     player.send_signal(signal.SIGTERM)
     player.wait(10)
@@ -216,7 +216,7 @@ def until(is_so):
     deadline = time.monotonic() + WITHIN_S
     while not (found := is_so()):
         assert time.monotonic() < deadline
-        time.sleep(0.3)
+        time.sleep(0.3)  # between two looks: a screen and a process tell nobody
     return found
 
 

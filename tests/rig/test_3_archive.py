@@ -24,13 +24,12 @@ def wait_until_sent(box, kind, calls):
     began = time.monotonic()
     while True:
         told = json.loads(box.run("cat /var/lib/recorderd/upload.json"))
-        is_of_now = told["archive"].startswith(
-            kind
-        )  # what the one before told lies there until then
+        # What the uploader before told lies there until then.
+        is_of_now = told["archive"].startswith(kind)
         if is_of_now and told["uploaded"] >= calls and not told["waiting"]:
             break
         assert time.monotonic() - began < SENT_S, told
-        time.sleep(1)
+        time.sleep(1)  # between two looks: nothing tells when it is so
     assert told["trouble"] is None
     assert told["parked"] == 0
     figure(f"{calls} calls uploaded to {kind}", time.monotonic() - began)
