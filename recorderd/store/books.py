@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recorderd.store.catalogue import Catalogue, open_or_rebuild
+from recorderd.store.reindexing import open_or_rebuild
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from recorderd.store.catalogue import Catalogue
     from recorderd.store.ledger import Ledger
 
 

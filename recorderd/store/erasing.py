@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 from recorderd.disk import files
 from recorderd.disk.layout import ARCHIVED, ERASED, ERASED_SIGNATURE, OPEN, QUARANTINE, RECORD
 from recorderd.seal.vault import destroy_key
-from recorderd.store.catalogue import SET_ASIDE
 from recorderd.store.holds import is_held, lock_folder
 from recorderd.store.names import sealed_segments
 from recorderd.store.records import TOLD, read_json, read_original, read_record, text_record
+from recorderd.store.reindexing import SET_ASIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

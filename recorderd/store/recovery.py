@@ -27,13 +27,14 @@ from recorderd.seal.envelope import LOCKED, PLAIN
 from recorderd.seal.vault import keys_in, locked_vault
 from recorderd.store.amending import finish_amending
 from recorderd.store.books import Books
-from recorderd.store.catalogue import DamagedError, Reindexed, open_or_rebuild, rebuild, reindex
+from recorderd.store.catalogue import DamagedError
 from recorderd.store.closing import Closing, enter_call, no_sound, set_aside
 from recorderd.store.drafts import draft_path, is_all_gap, load_draft, merge_gaps, save_draft
 from recorderd.store.journal import SUFFIX, read_journal
 from recorderd.store.ledger import RECORDER, closed_calls
 from recorderd.store.names import sealed_segments, without_number
 from recorderd.store.records import amendments, read_original, read_record, walk_folders
+from recorderd.store.reindexing import Reindexed, open_or_rebuild, rebuild, reindex
 from recorderd.store.salvage import draft_of_folder
 from recorderd.store.spool import find_journals
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tty
 from contextlib import contextmanager
@@ -223,10 +224,14 @@ def until(is_so):
 @contextmanager
 def screen(shop, command):
     """A terminal of tmux, 80 by 24, in which the command was typed: what it shows, and its keys."""
+    # A socket of its own for each server: one that is about to end would take the next one's session.
+    socket = f"{tempfile.mkdtemp(dir=shop.folder)}/tmux"
 
     def tmux(*words):
-        words = ["tmux", "-S", str(shop.folder / "tmux"), "-f", "/dev/null", *words]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        words = ["tmux", "-S", socket, "-f", "/dev/null", *words]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
 
     settings = [f"{name}={text}" for name, text in shop.environment.items() if name != "COLUMNS"]
     line = shlex.join(["env", *settings, "TERM=screen", "sh", "-c", command])

@@ -23,7 +23,8 @@ _MOVE = re.compile(r"\x1b\[(\d+);(\d+)H([^\x1b]*)")
 
 
 class Terminal:
-    """`rows` is the screen, kept by the few controls that the monitor uses."""
+    """Keeps every picture that was drawn, by the few controls that the monitor uses: rows, from the top
+    down, and a screen that is cleared. So what was shown for a moment is found by a busy machine too."""
 
     def __init__(
         self, arguments: list[str], *, columns: int = 80, rows: int = 24, **env: str
@@ -33,6 +34,8 @@ class Terminal:
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.written = ""
+        self._pictures = [""]
+        self._seen = 0  # which of them the last one was that a test waited for
         self.process = subprocess.Popen(
             ["setsid", "--ctty", sys.executable, "-W", "error", "-m", "recorderd", *arguments],
             stdin=slave,
@@ -58,22 +61,23 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def screen(self) -> str:
-        """As it stands now, from the last time that all was cleared."""
+        """As it stands now."""
+        before = len(self.written)
         while select.select([self._master], [], [], 0.02)[0]:
             self.written += os.read(self._master, 65536).decode("utf-8", "replace")
-        rows: dict[int, str] = {}
-        for row, column, text in _MOVE.findall(self.written.rpartition("\x1b[2J")[2]):
-            assert column == "1"
-            rows[int(row)] = text
-        return "\n".join(rows[row].rstrip() for row in sorted(rows))
+        if len(self.written) > before:
+            self._pictures = _pictures(self.written)
+        return self._pictures[-1]
 
     def wait_for(self, pattern: str, within_s: float = 40) -> str:
-        """Until the screen shows it."""
+        """Until the screen has shown it, at the last thing waited for or since: that picture."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
-            found = self.screen()
-            if re.search(pattern, found):
-                return found
+            self.screen()
+            for index in range(self._seen, len(self._pictures)):
+                if re.search(pattern, self._pictures[index]):
+                    self._seen = index
+                    return self._pictures[index]
         raise AssertionError(
             f"{pattern!r} is not on the screen:\n{self.screen()}\n{self.written[-2000:]}"
         )
@@ -97,3 +101,23 @@ class Terminal:
             and self.written.rstrip("\r\n").rpartition("\x1b[?1049")[2][:1] == "l"
             and self.written.rpartition("\x1b[?25")[2][:1] == "h"
         )
+
+
+def _pictures(written: str) -> list[str]:
+    """One after each drawing; the last may still be under way."""
+    pictures = []
+    for since_cleared in written.split("\x1b[2J"):
+        rows: dict[int, str] = {}
+        last = 0
+        for row, column, text in _MOVE.findall(since_cleared):
+            assert column == "1"
+            if int(row) <= last:
+                pictures.append(_text(rows))
+            last = int(row)
+            rows[last] = text
+        pictures.append(_text(rows))
+    return pictures
+
+
+def _text(rows: dict[int, str]) -> str:
+    return "\n".join(rows[row].rstrip() for row in sorted(rows))

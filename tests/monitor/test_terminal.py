@@ -20,7 +20,7 @@ from tests.monitor.terminal import ROOT, Terminal
 
 SCRIPT = """\
 day 2026-11-23T09:00:00+09:00
-09:00:04 front-desk inbound number=0312345678 name="YAMADA SHOTEN" answer=3 talk=8
+09:00:08 front-desk inbound number=0312345678 name="YAMADA SHOTEN" answer=3 talk=8
 """
 
 

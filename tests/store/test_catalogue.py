@@ -21,12 +21,10 @@ from recorderd.store.catalogue import (
     Entry,
     entry_of,
     open_catalogue,
-    open_or_rebuild,
-    rebuild,
-    reindex,
     wall_ns,
 )
 from recorderd.store.records import read_record, write_record
+from recorderd.store.reindexing import open_or_rebuild, rebuild, reindex
 from recorderd.units import NS_PER_S
 from tests.store.calls import READING, SITE, WALL, Office, a_record, at, in_memory
 
