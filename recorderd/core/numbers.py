@@ -86,6 +86,11 @@ def narrow_key(asked: str) -> str:
     return f"l{digits[-LAST_DIGITS:]}" if len(digits) >= LAST_DIGITS else f"={want}"
 
 
+def is_narrow_key_all(asked: str) -> bool:
+    """Whether every number under the narrow key is a match: no more was asked for than it holds."""
+    return len(dialable(asked).lstrip("+")) <= LAST_DIGITS
+
+
 def _national(number: str) -> frozenset[str]:
     """What the number may be without country code and without the zeros in front."""
     if number.startswith("+"):

@@ -17,7 +17,13 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from recorderd.core.numbers import index_keys, narrow_key, numbers_match, search_keys
+from recorderd.core.numbers import (
+    index_keys,
+    is_narrow_key_all,
+    narrow_key,
+    numbers_match,
+    search_keys,
+)
 from recorderd.disk import files
 from recorderd.disk.layout import RECORD
 from recorderd.errors import StoreError, UsageError
@@ -109,13 +115,14 @@ class Catalogue:
             return self._select(rest, *values, limit)
         plain = unicodedata.normalize("NFKC", number)
         keys = self._keys_of(plain)
-        where = " AND ".join([
-            _HAS_NUMBER.replace("(?…)", f"({', '.join('?' * len(keys))})"),
-            *texts,
-        ])
+        has_number, also = [f"key IN ({', '.join('?' * len(keys))})"], []
+        if not is_narrow_key_all(plain):
+            has_number.append(_IS_MATCH)
+            also = [plain, plain]
+        where = " AND ".join([*has_number, *texts])
         return self._select(
             f"JOIN number_key USING (seq, started_ns) WHERE {where} {_ONCE_EACH} LIMIT ?",
-            *(*keys, plain, plain, *values, limit),
+            *(*keys, *also, *values, limit),
         )
 
     def _keys_of(self, number: str) -> list[str]:
@@ -233,9 +240,8 @@ _ADD = """INSERT OR REPLACE INTO call
 
 _ADD_KEY = "INSERT INTO number_key (key, started_ns, seq) VALUES (?, ?, ?)"
 _FORGET_KEYS = "DELETE FROM number_key WHERE seq IN (SELECT seq FROM call WHERE id = ?)"
-_HAS_NUMBER = """key IN (?…)
-    AND (number_matches(number, ?) OR number_matches(dialled, ?)
-         OR number IS NULL AND dialled IS NULL)"""
+_IS_MATCH = """(number IS NULL AND dialled IS NULL
+    OR number_matches(number, ?) OR number_matches(dialled, ?))"""
 # In the order in which number_key holds the calls of a key: nothing need be sorted.
 _ONCE_EACH = """GROUP BY number_key.started_ns, number_key.seq
     ORDER BY number_key.started_ns DESC, number_key.seq DESC"""

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorderd.core.numbers import index_keys, narrow_key, numbers_match, search_keys
+from recorderd.core.numbers import (
+    index_keys,
+    is_narrow_key_all,
+    narrow_key,
+    numbers_match,
+    search_keys,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,15 @@ NUMBERS = st.from_regex(r"[+*#]?[0-9]{0,14}[A-D]?", fullmatch=True)
 def test_a_match_always_lies_under_the_narrow_key(stored, asked):
     if numbers_match(stored, asked):
         assert narrow_key(asked) in index_keys(stored)
+
+
+@given(
+    stored=NUMBERS, asked=st.from_regex(r"[+*#]?[0-9]{0,4}[A-D]?", fullmatch=True), data=st.data()
+)
+def test_a_short_question_is_answered_by_the_narrow_key_alone(stored, asked, data):
+    stored = data.draw(st.sampled_from([stored, stored + asked.lstrip("+")]))
+    if is_narrow_key_all(asked):
+        assert numbers_match(stored, asked) == (narrow_key(asked) in index_keys(stored))
 
 
 @given(stored=NUMBERS, asked=NUMBERS)
