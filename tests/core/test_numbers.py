@@ -58,10 +58,10 @@ def test_a_match_always_lies_under_the_narrow_key(stored, asked):
 
 
 @given(
-    stored=NUMBERS, asked=st.from_regex(r"[+*#]?[0-9]{0,4}[A-D]?", fullmatch=True), data=st.data()
+    stored=NUMBERS, asked=st.from_regex(r"[+*#]?[0-9]{0,6}[A-D]?", fullmatch=True), data=st.data()
 )
 def test_a_short_question_is_answered_by_the_narrow_key_alone(stored, asked, data):
-    stored = data.draw(st.sampled_from([stored, stored + asked.lstrip("+")]))
+    stored = data.draw(st.sampled_from([stored, stored + asked.lstrip("+")[-4:]]))
     if is_narrow_key_all(asked):
         assert numbers_match(stored, asked) == (narrow_key(asked) in index_keys(stored))
 
