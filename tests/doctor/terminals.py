@@ -11,13 +11,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-SERVER = f"recorderd-doctor-{os.getpid()}"
+# The last is the one in use. Each has a name of its own: a server that was told to end still takes
+# the next one's session, and ends with it.
+_servers = [f"recorderd-doctor-{os.getpid()}"]
 COLUMNS, ROWS, HISTORY = 80, 24, 5000
 
 
 def tmux(*words):
     done = subprocess.run(
-        ["tmux", "-L", SERVER, "-f", "/dev/null", *words],
+        ["tmux", "-L", _servers[-1], "-f", "/dev/null", *words],
         capture_output=True,
         text=True,
         check=True,
@@ -27,7 +29,8 @@ def tmux(*words):
 
 def end_all():
     """The server is ours alone."""
-    subprocess.run(["tmux", "-L", SERVER, "kill-server"], capture_output=True, check=False)
+    subprocess.run(["tmux", "-L", _servers[-1], "kill-server"], capture_output=True, check=False)
+    _servers.append(f"{_servers[0]}-{len(_servers)}")
 
 
 class Terminal:
