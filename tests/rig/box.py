@@ -243,13 +243,13 @@ class Box:
     def hang_up(self, pin: int = HOOK) -> None:
         self.run(f"rig-line hook {pin} on")
 
-    def call(self, pin: int = BACK_HOOK, line: str = "back-office", seconds: int = 5) -> None:
-        """Somebody lifts the handset, says something, and hangs up."""
-        self.lift(pin)
-        self.wait_for("talking", line)
-        self.talk(seconds, BACK_CARD)
-        self.hang_up(pin)
-        self.wait_for("idle", line)
+    def call(self) -> None:
+        """Somebody lifts the other line's handset, says something, and hangs up."""
+        self.lift(BACK_HOOK)
+        self.wait_for("talking", "back-office")
+        self.talk(5, BACK_CARD)
+        self.hang_up(BACK_HOOK)
+        self.wait_for("idle", "back-office")
 
     def talk(self, seconds: int, card: int = CARD) -> None:
         self.run(f"rig-line talk {card} {seconds}", seconds * 10 + 60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rig.box import EDIT, HOOK, SECOND_DISK, figure
+from tests.rig.box import EDIT, SECOND_DISK, figure
 from tests.rig.machine import GuestError
 from tests.rig.page import PAGE, commands, quoted
 
@@ -45,23 +45,30 @@ def test_without_its_disk_the_recorder_begins_no_other_store(box):
     box.plug_in_second_disk(is_in=True)
 
 
-def test_it_records_on_a_read_only_root(box):
+@pytest.fixture
+def read_only(box):
+    """The root as the page has it; afterwards it can be written again until the next start."""
     box.run(
         "sed -i 's|^\\(/dev/vda / ext4 \\)defaults|\\1defaults,ro|' /etc/fstab && "
         "printf 'tmpfs %s tmpfs defaults 0 0\\n' /tmp /var/tmp >> /etc/fstab && "
         f"printf '[Journal]\\n{IN_MEMORY}\\n' > {JOURNAL}/memory.conf"
     )
     figure("start with a read-only root", box.restart_whole())
+    yield
+    box.run("mount -o remount,rw /")
+
+
+@pytest.mark.usefixtures("read_only")
+def test_it_records_on_a_read_only_root(box):
     assert box.run("findmnt -n -o OPTIONS /").startswith("ro,")
     with pytest.raises(GuestError, match="Read-only file system"):
         box.run("touch /etc/something")
     box.wait_until_ready()
     assert box.run(MOUNT).strip() == SECOND_DISK
     before = len(box.calls())
-    box.call(HOOK, "front-desk")
+    box.call()
     calls = box.calls()
     assert len(calls) == before + 1
     assert box.sound_of(calls[-1]) == [440, 1000]
     box.verify_all()
     assert "FACT=RecordingFiled" in box.run("journalctl -q -b -u recorderd -o export")
-    box.run("mount -o remount,rw /")
