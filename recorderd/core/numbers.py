@@ -72,10 +72,9 @@ def search_keys(asked: str) -> frozenset[str]:
     A number is stored under one of these keys if it is the same, in either form, or if the last
     four digits are all that was asked for.
     """
+    if is_narrow_key_all(asked):
+        return frozenset({narrow_key(asked)})
     want = dialable(asked)
-    digits = want.lstrip("+")
-    if len(digits) == LAST_DIGITS:
-        return frozenset({f"={want}", f"l{digits}"})
     return frozenset({f"={want}"} | {f"n{national}" for national in _national(want)})
 
 

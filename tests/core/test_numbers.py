@@ -64,6 +64,7 @@ def test_a_short_question_is_answered_by_the_narrow_key_alone(stored, asked, dat
     stored = data.draw(st.sampled_from([stored, stored + asked.lstrip("+")[-4:]]))
     if is_narrow_key_all(asked):
         assert numbers_match(stored, asked) == (narrow_key(asked) in index_keys(stored))
+        assert search_keys(asked) == {narrow_key(asked)}
 
 
 @given(stored=NUMBERS, asked=NUMBERS)
