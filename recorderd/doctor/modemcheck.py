@@ -36,11 +36,11 @@ def judge_modem(line: str, port: str, events: Sequence[Input | Fact]) -> Outcome
     """`events`: since its port was opened."""
     ready = [each for each in events if isinstance(each, ModemReady)]
     if ready:
-        known: dict[str, Value] = {
+        measured: dict[str, Value] = {
             "identity": ready[-1].identity or None,
             "caller_id_command": ready[-1].caller_id_command or None,
         }
-        return Outcome("modem", line, known)
+        return Outcome("modem", line, measured)
     lost = [each for each in events if isinstance(each, DriverLost) and each.kind == "modem"]
     if lost:
         mend = (

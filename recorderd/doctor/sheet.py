@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OWN_STYLE = """
 table{font-size:12px} td{padding:3px 12px 3px 0} td:first-child,td.verdict{white-space:nowrap}
 .ok{color:var(--far)} .wrong{color:var(--warn);font-weight:650} td.values{color:var(--soft);overflow-wrap:anywhere}
-.values b{color:var(--ink);font-weight:400} .values span{margin-right:1em;display:inline-block}
+.values i{font-style:normal} .values b{color:var(--ink);font-weight:400} .values span{margin-right:1em;display:inline-block}
 .sign{display:grid;grid-template-columns:1fr 1fr;gap:28px;margin-top:44px;break-inside:avoid}
 .sign div{border-top:1px solid var(--ink);padding-top:4px;color:var(--soft);font-size:12px}
 ol{margin:0;padding-left:20px} li{margin:4px 0}
@@ -144,9 +144,10 @@ def _values(visit: Visit) -> Iterator[str]:
 
 def _told(outcome: Outcome) -> str:
     if outcome.skipped is not None:
-        return shown(outcome.skipped)
+        japanese = words.SKIPPED_JA.get(outcome.skipped, "")
+        return f'{shown(outcome.skipped)} <i lang="ja">{japanese}</i>'
     known = {name: value for name, value in outcome.measured.items() if value not in {None, ""}}
     return " ".join(
-        f"<span>{shown(words.label(name))} <b>{shown(value)}</b></span>"
+        f'<span>{shown(words.label(name))} <i lang="ja">{words.label_ja(name)}</i> <b>{shown(value)}</b></span>'
         for name, value in known.items()
     )

@@ -50,12 +50,122 @@ UNITS = {
 }
 
 
+VALUES_JA = {
+    "absence": "番号なしの理由",
+    "alarms": "警報",
+    "bounce": "バウンス",
+    "bursts": "呼出回数",
+    "by": "ダイヤル方式",
+    "bytes": "バイト数",
+    "cadence": "呼出の断続",
+    "caller_id_command": "番号通知の命令",
+    "caller_id_standard": "番号通知方式",
+    "calls": "通話数",
+    "completeness": "聞こえた割合",
+    "configured": "設定値",
+    "copy": "左右同一の度合い",
+    "counted": "実測周波数",
+    "crosstalk_to_far": "相手側への漏話",
+    "crosstalk_to_near": "手前側への漏話",
+    "detail": "詳細",
+    "dial": "発信音",
+    "digits": "桁数",
+    "errors": "エラー数",
+    "exchange_ahead": "局の時計との差",
+    "far": "相手側の音量",
+    "far_active": "相手側の声",
+    "far_clipped": "相手側のクリップ",
+    "far_hum": "相手側のハム",
+    "far_noise": "相手側の雑音",
+    "far_peak_share": "相手側の最大振幅",
+    "far_speaks_far": "相手の声、相手側",
+    "far_speaks_near": "相手の声、手前側",
+    "fits": "合う国",
+    "free": "空き容量",
+    "heard": "聞こえた",
+    "identity": "機種",
+    "idle_level": "待機時のレベル",
+    "level": "音量",
+    "lifted": "受話器を上げた時間",
+    "locked_until": "ロック期限",
+    "model": "型式",
+    "modem_rings": "モデムの呼出数",
+    "moves": "動作回数",
+    "near": "手前側の音量",
+    "near_active": "手前側の声",
+    "near_clipped": "手前側のクリップ",
+    "near_hum": "手前側のハム",
+    "near_level": "手前側の音量",
+    "near_noise": "手前側の雑音",
+    "near_peak_share": "手前側の最大振幅",
+    "near_speaks_far": "自分の声、相手側",
+    "near_speaks_near": "自分の声、手前側",
+    "needed": "必要な速度",
+    "not_heard": "聞こえず",
+    "now": "現在",
+    "number": "番号",
+    "partly": "一部のみ",
+    "path": "ファイル",
+    "rate": "設定周波数",
+    "read_back": "読み戻し一致",
+    "refuses_overwrite": "上書き拒否",
+    "ring": "呼出周波数",
+    "score": "一致度",
+    "seconds": "秒数",
+    "since_boot": "起動後",
+    "source": "時刻源",
+    "sync_median": "書込確定、中央値",
+    "sync_worst": "書込確定、最大",
+    "synchronised": "同期",
+    "throttled": "制限フラグ",
+    "time": "時刻",
+    "took": "所要時間",
+    "url": "保存先",
+    "user": "ユーザー",
+    "verdict": "判定",
+    "waiting": "送信待ち",
+    "worn_share": "消耗率",
+    "write": "書込速度",
+    "wrong": "異常な通話",
+}
+"""Of measured values, by their names without the unit."""
+
+
+SKIPPED_JA = {
+    "a call is being recorded, and the disk is its alone": "通話を録音中のため",
+    "calls are sealed here, and no sound goes to the disk in plain": "封印設定のため",
+    "it was lifted after the first ring, and a number may come after that: call again": "一回目の呼出で応答したため。かけ直す。",
+    "nobody could call": "電話をかけられる人がいなかった",
+    "nobody lifted the handset": "受話器が上がらなかった",
+    "nothing has been recorded yet": "録音がまだない",
+    "the line was in use": "回線が使用中",
+    "the modem must answer first": "モデムの応答が先に必要",
+    "there is no [archive] in the configuration": "設定に [archive] がない",
+    "there is no sound": "音声がない",
+    "there must be a hook sensor that works": "動作するフックセンサーが必要",
+    "this box tells nothing of its supply": "この装置は電源の状態を示さない",
+    "this line has no sensor: its sound is its hook": "センサーのない回線(音声で判定)",
+}
+"""Why a check was not made. What a file or a device said for itself stays as it is."""
+
+
 def label(name: str) -> str:
     """The name of a measured value, with its unit apart: `bounce_ms` is `bounce [ms]`."""
+    stem, unit = _parted(name)
+    english = stem.replace("_", " ")
+    return f"{english} [{unit}]" if unit else english
+
+
+def label_ja(name: str) -> str:
+    """The name of a measured value in Japanese, without its unit."""
+    return VALUES_JA.get(_parted(name)[0], "")
+
+
+def _parted(name: str) -> tuple[str, str]:
     for ending in sorted(UNITS, key=len, reverse=True):
         if name.endswith(ending):
-            return f"{name.removesuffix(ending).replace('_', ' ')} [{UNITS[ending]}]"
-    return name.replace("_", " ")
+            return name.removesuffix(ending), UNITS[ending]
+    return name, ""
 
 
 def sentence(text: str) -> str:

@@ -6,6 +6,7 @@ import ast
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,7 @@ from recorderd.doctor.guided import Visit
 from recorderd.doctor.outcome import Finding, Outcome, skipped
 from recorderd.doctor.sheet import SheetFacts, sheet_page
 from recorderd.dsp import health
+from recorderd.heard import NoticeVerdict
 from tests.doctor.walks import Written, make_box, walk
 
 ROOM = Path(words.__file__).parent
@@ -60,6 +62,54 @@ def test_every_check_has_a_name():
     assert set(literals("Outcome")) | set(literals("skipped")) <= set(words.CHECKS)
 
 
+def measured_names():
+    """The keys of all that is measured in the room, as far as they are literal texts."""
+    for path in ROOM.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name("Outcome"), args=[_, _, ast.Dict(keys), *_]):
+                    yield from (key.value for key in keys if isinstance(key, ast.Constant))
+                case (
+                    ast.Assign(targets=[ast.Name("measured")], value=ast.Dict(keys))
+                    | ast.AnnAssign(target=ast.Name("measured"), value=ast.Dict(keys))
+                    | ast.AugAssign(target=ast.Name("measured"), value=ast.Dict(keys))
+                ):
+                    yield from (key.value for key in keys if isinstance(key, ast.Constant))
+                case ast.Subscript(ast.Name("measured"), ast.Constant(key)):
+                    yield key
+
+
+def test_every_measured_value_has_a_name_in_japanese():
+    names = set(measured_names())
+    assert len(names) > 40
+    verdicts = {each.replace("-", "_") for each in get_args(NoticeVerdict)}
+    assert [name for name in sorted(names | verdicts) if not words.label_ja(name)] == []
+
+
+def test_every_reason_to_leave_out_a_check_has_words_in_japanese():
+    reasons = set()
+    for path in ROOM.glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                nodes = list(ast.walk(function))
+                for node in nodes:
+                    match node:
+                        case ast.Call(func=ast.Name("skipped"), args=[_, _, ast.Constant(why)]):
+                            reasons.add(why)
+                        case ast.Call(func=ast.Name("skipped"), args=[_, _, ast.Name(name)]):
+                            reasons |= {
+                                each.value
+                                for given in nodes
+                                if isinstance(given, ast.Assign)
+                                and ast.unparse(given.targets[0]) == name
+                                for each in ast.walk(given.value)
+                                if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                            }
+                        case ast.keyword("skipped", ast.Constant(str(why))):
+                            reasons.add(why)
+    assert reasons == set(words.SKIPPED_JA)
+
+
 def test_the_sheet_of_a_walk_has_every_measured_value(tmp_path):
     visit = walk(
         make_box(tmp_path, "JP", [("front-desk", "fault swapped")]), Written({"Your": "山田"})
@@ -68,7 +118,9 @@ def test_the_sheet_of_a_walk_has_every_measured_value(tmp_path):
     for outcome in visit.outcomes:
         for name, value in outcome.measured.items():
             if value not in {None, ""}:
-                assert f"{words.label(name)} <b>{value}</b>" in page
+                assert words.label_ja(name), name
+                told = f'{words.label(name)} <i lang="ja">{words.label_ja(name)}</i> <b>{value}</b>'
+                assert told in page
     for text in (
         "山田",
         "ab" * 32,
