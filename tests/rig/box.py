@@ -193,7 +193,7 @@ class Box:
 
     def verify_all(self) -> None:
         said = timed("verify --all", self.run, "recorderd verify --all", 300)
-        assert f"Nothing altered: {len(self.calls())} calls" in said, said
+        assert f"Nothing altered: {len(self.calls())} call" in said, said
         assert "Nothing missing" in said, said
 
     def wait_until_ready(self) -> None:
