@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import closing
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from rich.table import Table
 from recorderd.config import find_config, load
 from recorderd.config.words import printable
 from recorderd.disk.layout import ARCHIVED
-from recorderd.errors import UsageError
+from recorderd.errors import StoreError, UsageError
 from recorderd.seal.vault import opened_key, with_party
 from recorderd.store.catalogue import NAME, open_catalogue
 from recorderd.store.holds import is_held, read_hold
+from recorderd.store.records import read_record
 from recorderd.units import NS_PER_S, WallNs
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ def calls(options: argparse.Namespace) -> int:
             direction=options.direction,
             limit=CALLS_MAX,
         )
+    if options.json:
+        entries = [_whole_or_told(entry) for entry in entries]
     records = [with_hold(entry) for entry in reversed(entries)]
     if options.json:
         print(json.dumps(records, ensure_ascii=False, indent=1))
@@ -76,6 +80,8 @@ def show(options: argparse.Namespace) -> int:
     config = load(find_config(options.config))
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         entry = catalogue.get(options.id)
+    if options.json or options.identity is not None:
+        entry = whole(entry)
     if options.identity is not None:
         entry = opened(entry, config.storage.directory, options.identity)
     if options.json:
@@ -90,8 +96,24 @@ def with_hold(entry: Entry) -> Record:
     return {**entry.record, "held": is_held(entry.folder)}
 
 
+def whole(entry: Entry) -> Entry:
+    """With what the catalogue leaves out of a sealed call's record. Raises StoreError."""
+    if entry.record["sealed"] is None:
+        return entry
+    return entry._replace(record=read_record(entry.folder))
+
+
+def _whole_or_told(entry: Entry) -> Entry:
+    """One record that cannot be read does not hide the others."""
+    try:
+        return whole(entry)
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return entry
+
+
 def opened(entry: Entry, directory: Path, identity: Path) -> Entry:
-    """A sealed call with its numbers and names, by a supervisor's key."""
+    """A whole sealed call with its numbers and names, by a supervisor's key."""
     if entry.record["sealed"] is None:
         return entry
     from recorderd.seal.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)

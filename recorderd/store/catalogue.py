@@ -43,7 +43,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Entry(NamedTuple):
     """One call of the catalogue: its record with amendments, and where its folder is."""
 
-    record: dict[str, Any]
+    record: dict[str, Any]  # one that comes out has of `sealed` the `vault` alone
     directory: Path  # the state directory
     place: str  # the folder's in it
 
@@ -73,11 +73,11 @@ class Catalogue:
         """Add or replace many calls in one transaction."""
         with _guarded(self._path), self._connection:
             for entry in entries:
-                row = _row(entry)
-                self._connection.execute(_FORGET_KEYS, (row["id"],))
-                seq = self._connection.execute(_ADD, row).lastrowid
-                keys = ((key, row["started_ns"], seq) for key in _keys(entry.record))
-                self._connection.executemany(_ADD_KEY, keys)
+                columns, keys = _row(entry)
+                self._connection.execute(_FORGET_KEYS, (columns["id"],))
+                seq = self._connection.execute(_ADD, columns).lastrowid
+                rows = ((key, columns["started_ns"], seq) for key in keys)
+                self._connection.executemany(_ADD_KEY, rows)
 
     def remove(self, call_id: str) -> None:
         """Forget a call."""
@@ -252,31 +252,50 @@ def check_entry(entry: Entry) -> None:
     _row(entry)
 
 
-def _keys(record: dict[str, Any]) -> frozenset[str]:
-    """The keys under which a call is found by the numbers in its record, or by their hashes."""
-    if record.get("sealed") is not None:
-        return frozenset(record["sealed"]["numbers"])
-    numbers = (record["caller"]["number"], record["dialled"])
-    return frozenset().union(*(index_keys(number) for number in numbers if number))
+class _Row(NamedTuple):
+    """What the catalogue holds of a call."""
+
+    columns: dict[str, str | int | None]
+    keys: frozenset[str]  # under which it is found by its numbers, or the hashes of such keys
 
 
-def _row(entry: Entry) -> dict[str, str | int | None]:
-    """The columns of a call; StoreError where its record does not hold what they need."""
+def _row(entry: Entry) -> _Row:
+    """StoreError where the record does not hold what a row needs."""
     record = entry.record
     texts = ("site", "line", "direction", "disposition")
     try:
-        row = {
+        # What SQLite reads out of the text itself.
+        _text_or_none(record["retention"])
+        _int_or_none(record["clock"]["box_time_s"])
+        columns: dict[str, str | int | None] = {
             "id": _id_of(entry),
             **{key: _text(record[key]) for key in texts},
             "started_ns": wall_ns(record["started_at"]),
             "ended_ns": None if record["ended_at"] is None else wall_ns(record["ended_at"]),
             **{key: _text_or_none(record["caller"][key]) for key in ("number", "name", "absence")},
             "dialled": _text_or_none(record["dialled"]),
+            "folder": entry.place,
+            "record": _text(json.dumps(without_sealed_part(record), ensure_ascii=False)),
         }
+        return _Row(columns, _keys(record))
     except (KeyError, TypeError, ValueError) as error:
         message = f"{entry.folder / RECORD}: not a call record ({error!r}); restore it from a copy"
         raise StoreError(message) from error
-    return {**row, "folder": entry.place, "record": json.dumps(record, ensure_ascii=False)}
+
+
+def _keys(record: dict[str, Any]) -> frozenset[str]:
+    if record.get("sealed") is not None:
+        return frozenset(map(_text, record["sealed"]["numbers"]))
+    numbers = (record["caller"]["number"], record["dialled"])
+    return frozenset().union(*(index_keys(number) for number in numbers if number))
+
+
+def without_sealed_part(record: dict[str, Any]) -> dict[str, Any]:
+    """A call's folder alone keeps what only a supervisor can read, and the hashes that are keys here
+    already: half of a record, of which a search decodes hundreds."""
+    if record.get("sealed") is None:
+        return record
+    return {**record, "sealed": {"vault": record["sealed"]["vault"]}}
 
 
 def box_time_of(entry: Entry) -> int:
@@ -294,11 +313,18 @@ def _id_of(entry: Entry) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    value.encode()  # half of a surrogate pair is no text either
     return value
 
 
 def _text_or_none(value: object) -> str | None:
     return None if value is None else _text(value)
+
+
+def _int_or_none(value: object) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    raise TypeError(f"{value!r} is no whole number")
 
 
 def wall_ns(text: str) -> WallNs:

@@ -63,6 +63,11 @@ def command(office, capsys, *words):
     return code, printed.out, printed.err
 
 
+def place_of(office, call_id):
+    (folder,) = office.storage.directory.glob(f"calls/*/*/*/*{call_id}*")
+    return folder
+
+
 def test_new_keys_are_for_the_supervisor_alone(keys, capsys):
     for path in keys:
         assert path.stat().st_mode & 0o777 == 0o600
@@ -104,6 +109,31 @@ def test_show_opens_a_call_for_its_supervisor(office, keys, capsys):
     assert "this identity does not open it" in err
     shown = command(office, capsys, "show", record["id"], "--identity", keys[0], "--json")[1]
     assert json.loads(shown)["caller"]["number"] == "0311112222"
+
+
+def test_json_gives_a_sealed_record_as_its_folder_has_it(office, capsys):
+    """The catalogue leaves out what a search does not need."""
+    calls = json.loads(command(office, capsys, "calls", "--json")[1])
+    assert len(calls) == 2
+    for call in calls:
+        shown = json.loads(command(office, capsys, "show", call["id"], "--json")[1])
+        folder = place_of(office, call["id"])
+        assert call == shown == {**json.loads((folder / "call.json").read_text()), "held": False}
+        assert set(call["sealed"]) == {"party", "vault", "numbers"}
+
+
+def test_a_sealed_record_that_cannot_be_read_does_not_hide_the_others(office, capsys):
+    good, bad = json.loads(command(office, capsys, "calls", "--json")[1])
+    file = place_of(office, bad["id"]) / "call.json"
+    file.write_bytes(b"{")
+    code, out, err = command(office, capsys, "calls", "--json")
+    bad["sealed"] = {"vault": bad["sealed"]["vault"]}
+    assert (code, json.loads(out)) == (0, [good, bad])
+    assert err.startswith(f"{file}: not JSON")
+    code, out, err = command(office, capsys, "show", bad["id"], "--json")
+    assert (code, out) == (1, "")
+    assert f"{file}: not JSON" in err
+    assert "(sealed)" in command(office, capsys, "show", bad["id"])[1]
 
 
 def test_keys_test_says_what_a_key_opens(office, keys, capsys):

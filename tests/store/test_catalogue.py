@@ -188,6 +188,15 @@ def test_an_unreadable_record_is_reported_and_keeps_no_other_out(folder, content
         {"line": None},
         {"id": "good"},
         {"dialled": [1]},
+        {"sealed": {}},
+        {"sealed": {"vault": "vault/bad.age", "numbers": [3]}},
+        {"sealed": "yes"},
+        {"site": "\ud800"},
+        {"reason": "\ud800"},
+        {"retention": 3},
+        {"retention": {}},
+        {"clock": {"box_time_s": "noon"}},
+        {"clock": None},
     ],
 )
 def test_a_record_with_wrong_values_is_reported(folder, changes):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.catalogue import NAME, open_catalogue, without_sealed_part
 from tests.store.calls import (
     CALLER,
     CountingCard,
@@ -105,7 +105,7 @@ def check(office, day):
     assert catalogue.folders() == present
     for call_id, folder in present.items():
         record = json.loads((folder / "call.json").read_text("utf-8"))
-        assert catalogue.get(call_id).record == record
+        assert catalogue.get(call_id).record == without_sealed_part(record)
         assert {path.name for path in folder.iterdir()} == {
             "call.json",
             *(segment["file"] for segment in record["segments"]),
