@@ -118,6 +118,10 @@ build() {
   # needs, for Python 3.13.
   has_wheel 'pyaudio>=0.2.14' || need_packages gcc python3-dev portaudio19-dev
   has_wheel 'lgpio>=0.2.2' || need_packages gcc python3-dev swig
+  if [ "$architecture" = armhf ]; then
+    has_wheel 'gpiod>=2.1' || need_packages gcc python3-dev
+    has_wheel 'cffi>=2' || need_packages gcc python3-dev libffi-dev # of the sftp library
+  fi
   pip install -q "$target/source[$extras]" ||
     fail "pip cannot install recorderd (see above)" "check the network, then run this again"
   "$target/bin/python" -c 'import gpiod, numpy, pyaudio, serial, soundfile' ||

@@ -64,7 +64,7 @@ def encode_segment(
     with (
         _store_errors(path),
         path.open("wb", buffering=0) as target,
-        _create(target.fileno(), rate_hz, format.upper()) as file,
+        _create(target, rate_hz, format.upper()) as file,
     ):
         for block in blocks:
             file.buffer_write(block, "int16")
@@ -147,16 +147,22 @@ class _NewFile(soundfile.SoundFile):  # type: ignore[misc]  # it ships no types
         after it could then succeed although the disk had lost a page."""
 
 
-def _create(descriptor: int, rate_hz: int, major_format: str) -> _NewFile:
+def _create(target: BinaryIO, rate_hz: int, major_format: str) -> _NewFile:
     return _NewFile(
-        descriptor,
+        _to_give_away(target),
         "w",
         samplerate=rate_hz,
         channels=CHANNELS,
         subtype="PCM_16",
         format=major_format,
-        closefd=False,
     )
+
+
+def _to_give_away(file: BinaryIO) -> int:
+    """A descriptor of its own for libsndfile to close. When it refuses a file, version 1.2.0 (Debian 12)
+    closes what it was given, also where it is told not to; the number may be another thread's by the
+    time that we close it."""
+    return os.dup(file.fileno())
 
 
 def _same(decoded: Iterator[bytes], blocks: Iterable[bytes]) -> bool:
@@ -211,8 +217,8 @@ def _wav_format(file: BinaryIO) -> SoundFormat:
 
 def _flac_blocks(file: BinaryIO) -> Iterator[bytes]:
     sound = _flac_format(file)
-    os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile shares the descriptor, not the buffer
-    with soundfile.SoundFile(file.fileno(), closefd=False) as decoder:
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile shares the position, not the buffer
+    with soundfile.SoundFile(_to_give_away(file)) as decoder:
         left = sound.frames
         while left:
             block = bytearray(2 * sound.channels * min(left, DECODE_FRAMES))

@@ -27,7 +27,7 @@ from recorderd.media.codec import (
 from recorderd.media.tags import SegmentTags, write_tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Kind = Literal["flac", "wav"]
@@ -169,6 +169,32 @@ def test_a_decoder_that_stops_early_without_a_word_is_an_error(
     monkeypatch.setattr(soundfile.SoundFile, "buffer_read_into", lambda *_: 7990)
     with pytest.raises(StoreError, match="10 frames are missing"):
         list(decode_blocks(tmp_path / "s"))
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda path: list(decode_blocks(path)),
+        lambda path: encode_segment(path, [], 8000, "flac"),
+    ],
+    ids=["decode", "encode"],
+)
+def test_a_library_that_closes_what_it_refuses_closes_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Callable[[Path], object]
+) -> None:
+    """Version 1.2.0 of libsndfile, Debian 12's, does, also where it is told to leave the file open. The number may
+    be another thread's file by the time that ours is closed."""
+    path = tmp_path / "a.flac"
+    encode_segment(path, [noise(8000)], 8000, "flac")
+
+    def refuse(_: object, descriptor: int, *__: object, **___: object) -> None:
+        os.close(descriptor)
+        raise soundfile.LibsndfileError(0)
+
+    monkeypatch.setattr(soundfile.SoundFile, "__init__", refuse)
+    monkeypatch.setattr(soundfile.SoundFile, "__del__", lambda _: None)
+    with pytest.raises(StoreError, match=r"a\.flac: .*Is the disk full or damaged"):
+        job(path)
 
 
 def test_a_flac_that_does_not_describe_its_sound_first_is_refused(tmp_path: Path) -> None:
