@@ -18,7 +18,7 @@ from recorderd.config.words import printable
 from recorderd.disk.layout import ARCHIVED
 from recorderd.errors import StoreError, UsageError
 from recorderd.seal.vault import opened_key, with_party
-from recorderd.store.catalogue import NAME, open_catalogue
+from recorderd.store.catalogue import INTEGER_MAX, NAME, open_catalogue
 from recorderd.store.holds import is_held, read_hold
 from recorderd.store.records import read_record
 from recorderd.units import NS_PER_S, WallNs
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from recorderd.store.catalogue import Entry
 
 Record = dict[str, Any]
-
-WALL_NS_MAX = 2**63 - 1
-"""What SQLite takes for a number: a time in the year 2262. Who writes 9999 means all."""
 
 CALLS_MAX = 100_000
 """Ten years of a small office; a search that finds more wants a narrower question."""
@@ -146,8 +143,8 @@ def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
             at = at.replace(tzinfo=zone)
         found = round(at.timestamp() * NS_PER_S)
     except OverflowError:  # the first or the last day that there is
-        found = -WALL_NS_MAX if at.year == 1 else WALL_NS_MAX
-    return WallNs(max(-WALL_NS_MAX, min(found, WALL_NS_MAX)))
+        found = -INTEGER_MAX if at.year == 1 else INTEGER_MAX
+    return WallNs(max(-INTEGER_MAX, min(found, INTEGER_MAX)))  # who writes 9999 means all
 
 
 def print_calls(records: list[Record], console: Console) -> None:

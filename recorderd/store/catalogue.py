@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 NAME = "catalogue.sqlite"
 SCHEMA_VERSION = 2
 BUSY_S = 5.0
+INTEGER_MAX = 2**63 - 1
+"""The greatest that SQLite holds; as nanoseconds since 1970 a time in the year 2262."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -322,17 +325,25 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _int_or_none(value: object) -> int | None:
-    if value is None or isinstance(value, int):
-        return value
-    raise TypeError(f"{value!r} is no whole number")
+    if value is None:
+        return None
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} is no whole number")
+    return _fitting(value)
+
+
+def _fitting(value: int) -> int:
+    if abs(value) > INTEGER_MAX:
+        raise ValueError(f"{value} is out of range")
+    return value
 
 
 def wall_ns(text: str) -> WallNs:
-    """Nanoseconds since 1970 of an ISO 8601 time with an offset. Raises ValueError."""
+    """Nanoseconds since 1970 of an ISO 8601 time with an offset, of 1678 to 2262. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset")
-    return WallNs((moment - _EPOCH) // timedelta(microseconds=1) * 1000)
+    return WallNs(_fitting((moment - _EPOCH) // timedelta(microseconds=1) * 1000))
 
 
 # ---------------------------------------------------------------- opening

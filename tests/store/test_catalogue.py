@@ -196,7 +196,10 @@ def test_an_unreadable_record_is_reported_and_keeps_no_other_out(folder, content
         {"retention": 3},
         {"retention": {}},
         {"clock": {"box_time_s": "noon"}},
+        {"clock": {"box_time_s": 2**63}},
         {"clock": None},
+        {"started_at": "2500-01-01T00:00:00+00:00"},
+        {"ended_at": "1600-01-01T00:00:00+00:00"},
     ],
 )
 def test_a_record_with_wrong_values_is_reported(folder, changes):
