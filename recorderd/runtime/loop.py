@@ -60,6 +60,9 @@ STEP_NS = 500 * NS_PER_MS
 WRITER_SILENT_NS = 8 * NS_PER_S
 """The writer makes a round at least every 5 s, also with nothing to do."""
 
+ANALYST_SILENT_NS = 60 * NS_PER_S
+"""It makes a round a second; one over all that came in a long stall takes many, and is no hang."""
+
 CAPTURE_SILENT_NS = 3 * NS_PER_S
 """A card that stands still is told as lost within 2 s, and is then being opened again."""
 
@@ -129,6 +132,8 @@ class ControlLoop:
         self._writer_moved_at = self.reading.mono
         self._flowing: dict[str, _Flow] = {}  # cards that say that they deliver
         self._stopped = False
+        self._analyst_beats = -1
+        self._analyst_silent_ns = 0
         self._is_deafness_told = False
 
     def run(self) -> None:
@@ -312,13 +317,23 @@ class ControlLoop:
 
     def _look_at_analyst(self, now: MonoNs) -> None:
         """Calls are recorded without it, but for those that only it can find: that must be known."""
-        failure = self._analyst.failure
-        if failure is None or self._is_deafness_told:
-            return
-        self._is_deafness_told = True
-        for name in self._actors.lines:
-            reason = f"{failure!r}; restart recorderd"
-            self._note(heard.ListeningFailed(now, name, reason))
+        reason = self._deafness()
+        if reason is not None and not self._is_deafness_told:
+            for name in self._actors.lines:
+                self._note(heard.ListeningFailed(now, name, f"{reason}; restart recorderd"))
+        self._is_deafness_told = reason is not None
+
+    def _deafness(self) -> str | None:
+        """Why no line is listened to; None where they are.
+
+        Counted in rounds of this loop: where the whole process was held up, nobody stood still.
+        """
+        if self._analyst.failure is not None:
+            return repr(self._analyst.failure)
+        is_moving = self._analyst.beats != self._analyst_beats
+        self._analyst_beats = self._analyst.beats
+        self._analyst_silent_ns = 0 if is_moving else self._analyst_silent_ns + WATCH_EVERY_NS
+        return "the listener stands still" if self._analyst_silent_ns >= ANALYST_SILENT_NS else None
 
     def _check_clock(self) -> None:
         reading = self._clock.reading()

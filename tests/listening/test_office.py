@@ -17,7 +17,7 @@ from recorderd.dsp.line import LineEar
 from recorderd.listening import verdicts
 from recorderd.listening.stream import LineStream
 from recorderd.runtime.watchdog import ServiceManager
-from recorderd.runtime.workers import InlineWorker
+from recorderd.runtime.workers import TICK_S, InlineWorker
 from recorderd.sim.audio import SimCard
 from recorderd.sim.devices import VirtualOffice
 from recorderd.store.catalogue import NAME, open_catalogue
@@ -240,6 +240,29 @@ def test_an_analyst_that_ended_is_an_alarm(tmp_path, monkeypatch):
     assert record["disposition"] == "recorded"
     assert [alarm for alarm in day.alarms if "numpy" in alarm]
     assert len([fact for fact in day.facts if isinstance(fact, heard.ListeningFailed)]) == 1
+
+
+def test_ears_that_stand_still_are_told_each_time_and_the_call_is_recorded(tmp_path):
+    """A worker that hangs does not die; half a minute without it is no hang."""
+    stands = {*range(5, 35), *range(60, 160), *range(200, 300)}  # seconds of the day
+
+    class Halting(InlineWorker):
+        ticks = 0
+
+        def tick(self):
+            self.ticks += 1
+            if self.ticks * TICK_S // 1 not in stands:
+                super().tick()
+
+    day = played(
+        tmp_path,
+        "09:01:10 one inbound number=5035551234 answer=7 talk=20\n09:06:00 one hook on\n",
+        analyst=Halting,
+    )
+    (record,) = day.records
+    assert record["disposition"] == "recorded"
+    failed = [fact for fact in day.facts if isinstance(fact, heard.ListeningFailed)]
+    assert [fact.reason for fact in failed] == ["the listener stands still; restart recorderd"] * 2
 
 
 def test_a_quiet_day_is_not_listened_to(tmp_path, monkeypatch):
