@@ -170,7 +170,8 @@ class VoiceTrigger:
         self._last_sound = None
         self._sounds.clear()
         self._words.clear()
-        return VoiceEdge(last + min(TAIL, self._hangover), off_hook=False)
+        # Before this moment, where the next call may begin at once.
+        return VoiceEdge(last + min(TAIL, self._hangover // 2), off_hook=False)
 
     def _start(self, *, is_data: bool) -> VoiceEdge | None:
         """Off-hook from the first of the frames that made it so."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorderd.dsp.voice import HANGOVER_S, VoiceEdge, VoiceTrigger
+from recorderd.dsp.voice import FRAME, HANGOVER_S, VoiceEdge, VoiceTrigger
 from tests.dsp import signals
 from tests.dsp.lines import RATE, hum, noise, sampled, talk, voice
 from tests.dsp.test_fsk import CASES, burst
@@ -189,6 +189,16 @@ def test_edges_take_turns_and_never_go_back(data):
     assert [edge.off_hook for edge in edges] == [place % 2 == 0 for place in range(len(edges))]
     assert all(one.sample < two.sample for one, two in itertools.pairwise(edges))
     assert len(trigger._rest) < 1280
+
+
+@pytest.mark.parametrize("pause", range(20, 30))  # frames; the hangover has 25
+def test_a_call_that_begins_as_the_last_one_ends_begins_after_it(pause):
+    rush = np.random.default_rng(0).integers(-32768, 32768, RATE)
+    quiet = np.zeros(RATE)
+    sound = np.concatenate((quiet, rush, np.zeros(pause * FRAME), rush, quiet))
+    edges = edges_of(np.stack((sound, sound), axis=1).astype(np.int16), hangover_s=0.5)
+    assert len(edges) == (2 if pause < 23 else 4)
+    assert all(one.sample < two.sample for one, two in itertools.pairwise(edges))
 
 
 def test_every_word_of_a_call_lies_within_it():
