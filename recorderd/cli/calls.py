@@ -54,12 +54,12 @@ def calls(options: argparse.Namespace) -> int:
             direction=options.direction,
             limit=CALLS_MAX,
         )
+    entries.reverse()
     if options.json:
-        entries = [_whole_or_told(entry) for entry in entries]
-    records = [with_hold(entry) for entry in reversed(entries)]
-    if options.json:
-        print(json.dumps(records, ensure_ascii=False, indent=1))
+        wholes = [with_hold(_whole_or_told(entry)) for entry in entries]
+        print(json.dumps(wholes, ensure_ascii=False, indent=1))
     else:
+        records = [with_hold(entry) for entry in entries]
         print_calls(records, Console())
         _doubt_line(options.line, config, records)
     return 0
@@ -77,10 +77,10 @@ def show(options: argparse.Namespace) -> int:
     config = load(find_config(options.config))
     with closing(open_catalogue(config.storage.directory / NAME, read_only=True)) as catalogue:
         entry = catalogue.get(options.id)
-    if options.json or options.identity is not None:
-        entry = whole(entry)
     if options.identity is not None:
         entry = opened(entry, config.storage.directory, options.identity)
+    elif options.json:
+        entry = whole(entry)
     if options.json:
         print(json.dumps(with_hold(entry), ensure_ascii=False, indent=1))
     else:
@@ -110,13 +110,13 @@ def _whole_or_told(entry: Entry) -> Entry:
 
 
 def opened(entry: Entry, directory: Path, identity: Path) -> Entry:
-    """A whole sealed call with its numbers and names, by a supervisor's key."""
+    """A sealed call with its numbers and names, by a supervisor's key. Raises StoreError."""
     if entry.record["sealed"] is None:
         return entry
     from recorderd.seal.age import read_identities  # noqa: PLC0415  (pyrage, only where it is used)
 
     opener = opened_key(directory, entry.record["id"], read_identities(identity))
-    return entry._replace(record=with_party(entry.record, opener))
+    return entry._replace(record=with_party(read_record(entry.folder), opener))
 
 
 def moment(text: str, zone: ZoneInfo, *, end: bool) -> WallNs:
