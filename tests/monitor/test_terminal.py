@@ -20,8 +20,9 @@ from tests.monitor.terminal import ROOT, Terminal
 
 SCRIPT = """\
 day 2026-11-23T09:00:00+09:00
-09:00:08 front-desk inbound number=0312345678 name="YAMADA SHOTEN" answer=3 talk=8
+09:00:08 front-desk inbound number=0312345678 name="YAMADA SHOTEN" answer=20 talk=20
 """
+"""Rings and talks for so long that a machine which stands still for seconds misses neither."""
 
 
 @pytest.fixture
@@ -62,12 +63,13 @@ def test_a_call_from_the_first_ring_to_the_file(config):
             terminal.wait_for(
                 r"front-desk  idle(.|\n)*near +#+-+ +-\d\d\.\d dBm0(.|\n)*back-office idle"
             )
-            terminal.wait_for(r"front-desk  RINGING 0:0\d(.|\n)*ring +\.+####*\.*")
-            found = terminal.wait_for(r"caller +0312345678 YAMADA SHOTEN +\(from the modem\)")
-            assert "NMBR = 0312345678|NAME = YAMADA SHOTEN" in found
+            terminal.wait_for(r"front-desk  RINGING 0:\d\d(.|\n)*ring +\.+####*\.*")
+            # From the modem or from the line's sound, whichever was first.
+            terminal.wait_for(r"caller +0312345678 YAMADA SHOTEN +\(from the (modem|line-audio)\)")
+            terminal.wait_for(r"modem .*NMBR = 0312345678\|NAME = YAMADA SHOTEN")
             assert "0312345678" not in config.with_name("log").read_text()
             terminal.wait_for(
-                r"TALKING 0:0\d inbound(.|\n)*segments: 0 sealed, 1 open; notice playing"
+                r"TALKING 0:\d\d inbound(.|\n)*segments: 0 sealed, 1 open; notice (playing|played)"
             )
             terminal.wait_for(r"hook +off-hook since 09:00:\d\d")
             terminal.wait_for(
@@ -78,7 +80,7 @@ def test_a_call_from_the_first_ring_to_the_file(config):
             terminal.wait_for("PAUSED, p goes on")
             terminal.press("p")
             terminal.wait_for(r"front-desk  idle(.|\n)*hook +on-hook")
-            found = terminal.wait_for(r"1 segment filed, 0 gaps; notice")
+            terminal.wait_for(r"1 segment filed, 0 gaps; notice")
             terminal.wait_for(r"calls 1, recorded 1, missed 0")
 
             terminal.resize(120, 40)
