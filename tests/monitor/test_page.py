@@ -143,6 +143,12 @@ def test_ringing_shows_its_cadence():
     assert "  ring      .......................####........####.  1.0 s on, 2.0 s off, 2x" in found
 
 
+def test_the_announcement_is_shown_while_it_plays():
+    playing = "  recording 0:02  segments: 0 sealed, 1 open; notice playing notice-ja.wav\n"
+    assert playing in shown(scene(talking()[:-3], 8))
+    assert "open; notice played\n" in shown(scene(talking()[:-2], 11))
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_the_strip_is_on_where_edges_are(steps):
     line, moment, on = LineView(), 0.0, set()
